@@ -1,0 +1,29 @@
+"""The catalog: what Huikan knows. One database, three desks.
+
+    arrivals    what recorders put, and what became of it
+    outputs     what was made from a recording, and what stands in the way
+    lessons     what people may see
+
+Every public method of a desk is one transaction.
+"""
+
+from archive.arrivals import Arrivals
+from archive.database import Database
+from archive.lessons import Lessons
+from archive.outputs import Outputs
+
+
+class Catalog:
+    """Open it with a SQLAlchemy address; `migrate` before first use. `close` gives the connections back."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.arrivals = Arrivals(self.database)
+        self.outputs = Outputs(self.database)
+        self.lessons = Lessons(self.database)
+
+    def migrate(self) -> None:
+        self.database.migrate()
+
+    def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,282 @@
+"""What Huikan talks about: lessons, recordings, tracks, cues. Plain frozen values; docs/glossary.md defines each word."""
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Programme(StrEnum):
+    """The kind of teaching occasion."""
+
+    LIVE = "live"  # 直播课
+    SYNC = "sync"  # 同步课堂
+    DELIVERED = "delivered"  # 专递课堂
+    MASTER = "master"  # 名师课堂
+    RESEARCH = "research"  # 网络教研
+    MICRO = "micro"  # 微课
+    PARENTS = "parents"  # 家长课
+    LECTURE = "lecture"  # 讲座
+
+    @property
+    def zh(self) -> str:
+        return _PROGRAMME_ZH[self]
+
+
+_PROGRAMME_ZH = {
+    Programme.LIVE: "直播课",
+    Programme.SYNC: "同步课堂",
+    Programme.DELIVERED: "专递课堂",
+    Programme.MASTER: "名师课堂",
+    Programme.RESEARCH: "网络教研",
+    Programme.MICRO: "微课",
+    Programme.PARENTS: "家长课",
+    Programme.LECTURE: "讲座",
+}
+
+
+class Stage(StrEnum):
+    """What people see of a recording's way, in order. Derived from the outputs that exist, never stored."""
+
+    RECEIVED = "received"
+    PROBED = "probed"
+    ENCODED = "encoded"
+    TRANSCRIBED = "transcribed"
+    INDEXED = "indexed"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open stretch of a lesson: `start_ms` is inside, `end_ms` is not, so that neighbours tile without gaps."""
+
+    start_ms: int
+    end_ms: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_ms < self.end_ms:
+            raise ValueError(f"not a span: {self.start_ms}..{self.end_ms}")
+
+    @property
+    def duration_ms(self) -> int:
+        return self.end_ms - self.start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One timed line of a transcript. `text` is one line, plain, never markup."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All cues of a recording in one language, and the edition of the settings they came from.
+
+    `source` is "captions" (came with the recording) or "speech" (heard by `model`). No cues is a valid transcript:
+    nobody spoke.
+    """
+
+    recording_id: str
+    edition: int
+    language: str  # BCP 47: zh-Hans, en
+    source: str
+    model: str
+    cues: tuple[Cue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """`rotation` is the clockwise turn in degrees that a player applies; width and height are before it."""
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    frame_rate: str  # a fraction as ffprobe prints it: "25/1", "30000/1001"
+    rotation: int = 0
+    interlaced: bool = False
+    pixel_format: str = "yuv420p"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    index: int
+    codec: str
+    channels: int
+    sample_rate_hz: int
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a recording holds. At least one track; the duration is the longest track's."""
+
+    container: str
+    duration_ms: int
+    size_bytes: int
+    video: tuple[VideoTrack, ...]
+    audio: tuple[AudioTrack, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """The result of one rung. Keys are in the media bucket.
+
+    For the audio rung width, height and frame_rate are 0, 0 and "". Bandwidths as RFC 8216 §4.3.4.2 defines them, in
+    bits per second: the peak hls_segment's, and the whole rendition's average.
+    """
+
+    rung: str  # "720p", "240p", "audio"
+    codecs: str  # RFC 6381, e.g. "avc1.64001f" or "mp4a.40.2"
+    width: int
+    height: int
+    frame_rate: str  # decimal with at most three places, as FRAME-RATE wants it
+    bandwidth_bps: int
+    average_bandwidth_bps: int
+    size_bytes: int
+    duration_ms: int
+    playlist_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What a school says about a recording: `<stem>.json` beside it, or the operator's words. Empty means unknown."""
+
+    title: str = ""
+    subject: str = ""
+    grade: str = ""
+    teacher: str = ""
+    programme: Programme = Programme.LIVE
+    language: str = "zh"  # zh or en: which language is taught in
+    consent: bool | None = None  # None until somebody says; students see a lesson only when it is True
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One teaching occasion. `published_at` is None until it is playable, `searchable_at` until its transcript is."""
+
+    id: str
+    title: str
+    subject: str
+    grade: str
+    teacher: str
+    programme: Programme
+    language: str
+    school: str  # slug
+    room: str  # slug
+    started_at: datetime  # the room's wall clock, naive
+    consent: bool | None
+    recording_id: str  # the recording that is played
+    duration_ms: int  # 0 until probed
+    published_at: datetime | None = None
+    searchable_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a step of a recording is not done yet, and what a person can do. Gone once the step is done."""
+
+    recording_id: str
+    step: str  # probe, encode, speech, index, publish
+    code: str
+    reason_zh: str
+    since: datetime
+    attempts: int = 1
+    retry_at: datetime | None = None  # always set on what the catalog returns
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An object that became no recording, or a recording that cannot become a lesson. The object stays in the store."""
+
+    key: str
+    etag: str
+    code: str
+    reason: str
+    reason_zh: str
+    at: datetime
+
+
+def lesson_id_of(recording_id: str) -> str:
+    """26 characters of base32. Derived, so that a repeated step finds the same lesson; unguessable without the bytes."""
+    digest = hashlib.sha256(b"huikan lesson " + recording_id.encode()).digest()
+    return b32encode(digest[:16]).decode().rstrip("=").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which lessons a viewer may know of. Made by api.access alone; every listing and every search carries one.
+
+    `schools` None means every school. A lesson without consent is nobody's but the staff's.
+    """
+
+    consented_only: bool = True
+    schools: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """One stage of one recording as people see it. `fraction` is 1.0 when done; `obstacle` says why it waits."""
+
+    stage: Stage
+    done: bool
+    fraction: float
+    obstacle: Obstacle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One object that a recorder put, and what became of it: a recording, a refusal, or neither yet."""
+
+    key: str
+    etag: str
+    size_bytes: int
+    seen_at: datetime
+    attempts: int = 0
+    retry_at: datetime | None = None  # None: now
+    recording_id: str | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.recording_id is not None or self.refusal is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One immutable source object; `id` is the sha256 of its bytes. `source_key` is in the media bucket."""
+
+    id: str
+    lesson_id: str
+    key: str  # as the recorder named it
+    source_key: str
+    size_bytes: int
+    received_at: datetime
+    part: int
+    take: int
+    probe: Probe | None = None
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a lesson is played from: one recording and the editions of its outputs. Replaced as one row."""
+
+    lesson_id: str
+    recording_id: str
+    ladder_edition: int
+    speech_edition: int | None  # None until the transcript is there
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the library can be filtered by, counted within one scope: value → number of lessons."""
+
+    subjects: dict[str, int]
+    grades: dict[str, int]
+    schools: dict[str, int]
+    programmes: dict[str, int]

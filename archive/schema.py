@@ -1,0 +1,172 @@
+"""The catalog's tables, the same on SQLite and PostgreSQL. Migrations under migrations/ lead here; a test compares."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Instants are stored as naive UTC: SQLite has no zone, and one rule for both stores is worth more than a type.
+# started_at alone is a room's wall clock.
+
+arrival = Table(
+    "arrival",
+    metadata,
+    Column("key", String(1024), primary_key=True),
+    Column("etag", String(80), primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("seen_at", DateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", DateTime),
+    Column("recording_id", String(64)),
+    Column("refused_at", DateTime),
+    Column("refused_code", String(40)),
+    Column("refused_reason", Text),
+    Column("refused_reason_zh", Text),
+    Index(None, "recording_id"),
+)
+
+lesson = Table(
+    "lesson",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("title", String(200), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("grade", String(40), nullable=False),
+    Column("teacher", String(80), nullable=False),
+    Column("programme", String(20), nullable=False),
+    Column("language", String(20), nullable=False),
+    Column("school", String(40), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("started_at", DateTime, nullable=False),
+    Column("consent", Boolean),
+    Column("recording_id", String(64), nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("take", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("published_at", DateTime),
+    Column("searchable_at", DateTime),
+    Column("index_edition", Integer),
+    UniqueConstraint("school", "room", "started_at", "part", "take"),
+    Index(None, "published_at", "started_at"),
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("lesson_id", String(26), ForeignKey("lesson.id"), nullable=False),
+    Column("key", String(1024), nullable=False),
+    Column("source_key", String(200), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("received_at", DateTime, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("take", Integer, nullable=False),
+    Column("probe", JSON(none_as_null=True)),
+    Column("refused_at", DateTime),
+    Column("refused_code", String(40)),
+    Column("refused_reason", Text),
+    Column("refused_reason_zh", Text),
+    Index(None, "lesson_id"),
+    Index(None, "received_at"),
+)
+
+rendition = Table(
+    "rendition",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("rung", String(20), primary_key=True),
+    Column("codecs", String(80), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("frame_rate", String(20), nullable=False),
+    Column("bandwidth_bps", Integer, nullable=False),
+    Column("average_bandwidth_bps", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("playlist_key", String(300), nullable=False),
+)
+
+transcript = Table(
+    "transcript",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("language", String(20), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("made_at", DateTime, nullable=False),
+)
+
+cue = Table(
+    "cue",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+publication = Table(
+    "publication",
+    metadata,
+    Column("lesson_id", String(26), ForeignKey("lesson.id"), primary_key=True),
+    Column("recording_id", String(64), ForeignKey("recording.id"), nullable=False),
+    Column("ladder_edition", Integer, nullable=False),
+    Column("speech_edition", Integer),
+    Column("published_at", DateTime, nullable=False),
+)
+
+obstacle = Table(
+    "obstacle",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("step", String(20), primary_key=True),
+    Column("code", String(40), nullable=False),
+    Column("reason_zh", Text, nullable=False),
+    Column("since", DateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", DateTime, nullable=False),
+    Index(None, "retry_at"),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("recording_id", String(64), primary_key=True),
+    Column("step", String(20), primary_key=True),
+    Column("fraction", Float, nullable=False),
+    Column("updated_at", DateTime, nullable=False),
+)
+
+# A worker's lease: ingest/engine.py re-queues what an executor held once its row is stale.
+executor = Table(
+    "executor",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("started_at", DateTime, nullable=False),
+    Column("beat_at", DateTime, nullable=False),
+)
