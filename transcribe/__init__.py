@@ -1,0 +1,1 @@
+"""A recording's sound becomes a transcript: cues in Chinese, with their times."""
