@@ -1,0 +1,141 @@
+"""How passages and queries are put to Meilisearch: as terms that it can only compare. Pure.
+
+A term is letters and digits: a kind (w word, u unit, p pair of neighbouring units, s pair of neighbouring sounds) and what
+it says, non-ASCII characters by their code points: 勾股 is `px52fe9x80a1`. In a query each is in quotes, which rules out
+prefixes, typos and splitting. A row of characters or sounds is asked for by its pairs: Meilisearch's own phrases compare
+pairs of near words only, and a longer row would fill its ten terms.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, pairwise, product
+from typing import Any
+
+from search.index import Terms, Tier, record_of, terms_of
+from search.passages import Passage
+from search.query import Piece, Plan, Query
+from search.words import clean
+
+_MAX_TERMS = 10  # Meilisearch drops what a query has beyond these; a quoted one counts as one
+_MAX_WAYS = 16  # queries in one round trip
+_MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
+
+Way = tuple[tuple[str, ...], ...]  # for each piece the terms to find it by
+
+
+def document_of(lesson_id: str, generation: int, number: int, passage: Passage) -> dict[str, Any]:
+    terms = terms_of(passage)
+    return {
+        "id": f"{lesson_key(lesson_id)}-{generation}-{number}",  # a key may have letters, digits, - and _ only
+        "lesson": lesson_key(lesson_id),
+        "lesson_id": clean(lesson_id),
+        "generation": generation,
+        "weight": 2 if passage.kind == "title" else 1,
+        "consent": passage.consent,
+        "subject": clean(passage.subject),
+        "grade": clean(passage.grade),
+        "school": clean(passage.school),
+        "programme": passage.programme.value,
+        **_searchable(terms),
+        "record": record_of(passage, terms),
+    }
+
+
+def _searchable(terms: Terms) -> dict[str, str]:
+    units = [_term("u", unit) for unit in terms.units] + [_term("p", *pair) for pair in pairwise(terms.units)]
+    return {
+        "words": " ".join(_term("w", word) for word in terms.words),
+        "units": " ".join(units),
+        "sounds": " ".join(_term("s", *pair) for pair in pairwise(terms.sounds)),
+    }
+
+
+def lesson_key(lesson_id: str) -> str:
+    """A lesson's id as a key and a filter value: Meilisearch folds case in filters and reads digits as numbers."""
+    return "l" + hashlib.sha256(lesson_id.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _term(kind: str, *parts: str) -> str:
+    """Parts as one opaque term. 9 stands between; that another term might read alike costs a proposal, no more."""
+    return (kind + "9".join(_letters(part) for part in parts))[:_MAX_TERM_BYTES]
+
+
+def _letters(part: str) -> str:
+    if part.isascii():
+        return "".join(c if c.isalnum() else "0" for c in part)
+    return "x" + "".join(f"{ord(c):x}" for c in part)
+
+
+def ways_of(plan: Plan, tier: Tier) -> list[str]:
+    """The queries whose results together are the tier, likeliest first: each takes one way to find each piece."""
+    pieces = sorted(plan.pieces, key=lambda piece: -len(piece.whole.units))[:_MAX_TERMS]
+    share = _MAX_TERMS // len(pieces) if pieces else 0
+    written = [_written_ways(piece, share) for piece in pieces]
+    ways: Iterator[Way]
+    if tier == "exact":
+        ways = chain(zip(*written, strict=True), product(*written))  # all in a row, all scattered, then the mixtures
+    else:
+        either = [[*_sound_ways(piece, share), *as_written] for piece, as_written in zip(pieces, written, strict=True)]
+        ways = (way for way in product(*either) if not _is_written(way, written))
+    queries = (
+        " ".join(dict.fromkeys(f'"{term}"' for terms in way for term in terms)) for way in islice(ways, _MAX_WAYS)
+    )
+    return list(dict.fromkeys(query for query in queries if query))
+
+
+def _is_written(way: Way, written: Sequence[Sequence[tuple[str, ...]]]) -> bool:
+    return all(terms in ways for terms, ways in zip(way, written, strict=True))
+
+
+def _written_ways(piece: Piece, share: int) -> list[tuple[str, ...]]:
+    """In a row; as jieba's words, which ranks better; as the words' characters, which finds what jieba cut otherwise."""
+    longest = sorted(piece.terms, key=len, reverse=True)
+    return [
+        _spread(_units(piece.whole.units), share),
+        tuple(_term("w", term) for term in longest[:share]),
+        _spread([term for word in piece.words for term in _units(word.units)], share),
+    ]
+
+
+def _sound_ways(piece: Piece, share: int) -> list[tuple[str, ...]]:
+    whole = [_sounds(reading) for reading in piece.whole.readings]
+    words = product(*([*map(_sounds, word.readings), _units(word.units)] for word in piece.words))
+    ways = chain(whole, ([term for terms in way for term in terms] for way in islice(words, _MAX_WAYS)))
+    return list(dict.fromkeys(_spread(way, share) for way in ways))
+
+
+def _units(units: Sequence[str]) -> list[str]:
+    return [_term("p", *pair) for pair in pairwise(units)] or [_term("u", units[0])]
+
+
+def _sounds(reading: Sequence[str]) -> list[str]:
+    return [_term("s", *pair) for pair in pairwise(reading)]
+
+
+def _spread(terms: Sequence[str], share: int) -> tuple[str, ...]:
+    """At most `share` of the terms, from the whole length: of a long row every second pair says as much as all."""
+    if len(terms) <= share:
+        return tuple(terms)
+    return tuple(terms[index * len(terms) // share] for index in range(share))
+
+
+def filters_of(query: Query) -> list[str]:
+    """Conditions that Meilisearch joins with AND. Names are ours, values are quoted: nothing typed reaches its language."""
+    filters = [
+        equals("lesson", lesson_key(value)) if name == "lesson_id" else equals(name, value)
+        for name, value in query.filters.items()
+    ]
+    if query.scope.consented_only:
+        filters.append("consent = true")
+    if query.scope.schools is not None:
+        filters.append(f"school IN [{', '.join(_quoted(clean(school)) for school in sorted(query.scope.schools))}]")
+    return filters
+
+
+def equals(name: str, value: str) -> str:
+    return f"{name} = {_quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)

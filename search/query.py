@@ -1,0 +1,192 @@
+"""What was asked, by whom, and what that means: typed words become pieces, each to be found as written or as it sounds.
+
+A piece is a stretch of the query's words without a gap and without fillers: 什么是勾股定理的证明 is 勾股定理 and 证明. All pieces
+must be found in one passage. Everything here is pure; no text, in any script, of any length, is an error.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from archive.model import Programme
+from search import sounds, words
+from search.passages import Passage
+from search.words import Word
+
+MAX_QUERY_CHARS = 64  # more is not what a child remembers; threat 27 bounds what one request may cost
+MAX_HITS = 1000  # how deep anybody may page
+MIN_SYLLABLES = 2  # one syllable alone sounds like half the dictionary
+MIN_CONTENT_CHARS = 2
+
+# Words that carry a question but are not what is asked for. Only whole words of jieba's: the 是 of 实事求是 stays.
+_FILLERS = """
+    的 地 得 了 吗 呢 吧 啊 呀 嘛 着 过 是 在 和 与 及 跟 或 把 被 给 就 都 也 还 又 很 这 那 有 个 们 我 你 他 她 它
+    什么 怎么 怎样 如何 为什么 哪里 哪个 多少 一个 这个 那个 我们 你们 他们 关于 请问 请
+    a an the of to in on is are was what how why do does and
+"""
+FILLERS = frozenset(_FILLERS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the asker may know of at all. Made by the server from who is asking, never from what was sent.
+
+    `schools` None means every school; an empty set means none.
+    """
+
+    consented_only: bool = True
+    schools: frozenset[str] | None = None
+
+    def admits(self, passage: Passage) -> bool:
+        return (passage.consent or not self.consented_only) and (self.schools is None or passage.school in self.schools)
+
+
+STUDENTS = Scope()
+STAFF = Scope(consented_only=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One search. An empty filter filters nothing; `limit` and `offset` count hits, not lessons."""
+
+    text: str
+    subject: str = ""
+    grade: str = ""
+    school: str = ""
+    programme: Programme | None = None
+    lesson_id: str = ""
+    scope: Scope = STUDENTS  # the narrowest unless somebody widens it
+    limit: int = 60
+    offset: int = 0
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The filters that are set, by the name of the passage's field."""
+        programme = "" if self.programme is None else self.programme.value
+        asked = {"subject": self.subject, "grade": self.grade, "school": self.school, "lesson_id": self.lesson_id}
+        return {name: value for name, value in {**asked, "programme": programme}.items() if value}
+
+    def admits(self, passage: Passage) -> bool:
+        """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
+        return self.scope.admits(passage) and all(
+            getattr(passage, name) == value for name, value in self.filters.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Neighbours: these units, or units that sound like one of the readings. No readings: only as it is written."""
+
+    units: tuple[str, ...]
+    readings: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Something to find: the whole of it in a row or, where it was said otherwise, all of its words anywhere.
+
+    `terms` are its words with the shorter ones inside them, for engines to rank by. `spelled`: letters were read as pinyin.
+    """
+
+    whole: Row
+    words: tuple[Row, ...]
+    terms: tuple[str, ...]
+    spelled: bool = False
+
+    @property
+    def sounds(self) -> bool:
+        return bool(self.whole.readings) or any(word.readings for word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All pieces must be found. No pieces: nothing was asked for, and nothing is found."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def sounds(self) -> bool:
+        """Whether any piece may be found by its sound."""
+        return any(piece.sounds for piece in self.pieces)
+
+    @property
+    def spelled(self) -> bool:
+        return any(piece.spelled for piece in self.pieces)
+
+
+# jieba's words of one stretch: each inner tuple is a whole word, last, after the parts inside it.
+_Term = tuple[tuple[Word, ...], ...]
+
+
+def parse(text: str) -> Plan:
+    terms = _terms(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS]))
+    spelled, written = _spelled_apart(terms)
+    content = [run for term in written for run in _without_fillers(term)]
+    if not spelled and sum(len(unit) for run in content for unit in _units(run)) < MIN_CONTENT_CHARS:
+        content = written  # 我们的家: better all of it than 家 alone
+    return Plan(tuple(dict.fromkeys(_piece(term) for term in [*spelled, *content])))
+
+
+def _terms(cut: Iterable[Word]) -> list[_Term]:
+    """Words grouped with their parts, and those into stretches that nothing (no space, no comma) interrupts."""
+    terms: list[list[tuple[Word, ...]]] = []
+    group: list[Word] = []
+    end = -1
+    for word in cut:
+        group.append(word)
+        if word.part:
+            continue
+        if word.start == end:
+            terms[-1].append(tuple(group))
+        else:
+            terms.append([tuple(group)])
+        group, end = [], word.end
+    return [tuple(term) for term in terms]
+
+
+def _spelled_apart(terms: Sequence[_Term]) -> tuple[list[_Term], list[_Term]]:
+    """Pinyin typed with spaces is one piece: gou gu ding li. The other terms are as they were."""
+    spelled: list[_Term] = []
+    written: list[_Term] = []
+    for is_pinyin, run in groupby(terms, _is_pinyin):
+        stretch = list(run)
+        if is_pinyin and len(stretch) > 1:
+            spelled.append(tuple(group for term in stretch for group in term))
+        else:
+            written += stretch
+    return spelled, written
+
+
+def _is_pinyin(term: _Term) -> bool:
+    return len(term) == 1 and bool(sounds.spellings(term[0][-1].text)) and not words.is_han(term[0][-1].text)
+
+
+def _without_fillers(term: _Term) -> list[_Term]:
+    return [tuple(run) for filler, run in groupby(term, _is_filler) if not filler]
+
+
+def _is_filler(group: tuple[Word, ...]) -> bool:
+    return group[-1].text in FILLERS
+
+
+def _units(term: _Term) -> tuple[str, ...]:
+    return tuple(unit for group in term for unit in words.unit_texts(group[-1].text))
+
+
+def _piece(term: _Term) -> Piece:
+    every = [word for group in term for word in group]
+    heard = sounds.sounds_of(every)
+    whole = _row(term)
+    return Piece(
+        whole=whole,
+        words=tuple(dict.fromkeys(_row((group,)) for group in term)),
+        terms=tuple(dict.fromkeys(word.text for word in every)),
+        spelled=bool(whole.readings) and whole.readings[0] != heard,
+    )
+
+
+def _row(term: _Term) -> Row:
+    heard = sounds.sounds_of(word for group in term for word in group)
+    readings = tuple(r for r in sounds.readings(heard) if sum(map(sounds.is_syllable, r)) >= MIN_SYLLABLES)
+    everyday = len(term) == 1 and words.frequency(term[0][-1].text) >= words.COMMON
+    return Row(_units(term), () if everyday else readings)

@@ -1,0 +1,101 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search import sounds, words
+from search.hits import Hit, Results, by_lesson, hit_of
+from search.passages import Jump, Passage
+from search.query import parse
+from tests.search.engines import passage, patiently
+
+
+def match(query: str, text: str, *jumps: Jump) -> Hit | None:
+    known = passage(text)
+    moved = Passage("p", "lesson", "said", known.start_ms, known.end_ms, text, jumps=jumps)
+    return hit_of(parse(query), moved, sounds.syllables(text), 1.0)
+
+
+def marked(query: str, text: str) -> list[str]:
+    hit = match(query, text)
+    assert hit is not None
+    return [text[start:end] for start, end in hit.marks]
+
+
+def test_marks_are_the_words_of_the_original() -> None:
+    assert marked("勾股定理", "《勾股定理》：勾股定理。") == ["勾股定理", "勾股定理"]
+    assert marked("abc", "ＡＢＣ abc") == ["ＡＢＣ", "abc"]
+    assert marked("x2", "设 x² = 4") == ["x²"]
+    assert marked("cafe\u0301", "Le café cafe\u0301.") == ["café", "cafe\u0301"]
+
+
+def test_marks_that_touch_are_one() -> None:
+    assert marked("二次函数图像", "图像，二次函数") == ["图像", "二次函数"]
+    assert marked("三角 角形", "三角形") == ["三角形"]
+
+
+def test_a_row_across_a_cue_break_is_marked_with_the_break() -> None:
+    assert marked("勾股定理", "今天讲勾股 定理") == ["勾股 定理"]
+
+
+def test_a_moment_is_where_the_longest_piece_begins() -> None:
+    jumps = Jump(0, 1000), Jump(6, 2000), Jump(12, 3000)
+    hit = match("证明 勾股定理", "证明题请看下面讲勾股定理好", *jumps)
+    assert hit is not None
+    assert hit.start_ms == 2000
+
+
+def test_what_sounds_alike_matches_by_sound_only_where_nothing_is_written() -> None:
+    heard, written = match("勾股定理", "沟谷定理"), match("勾股定理", "沟谷定理和勾股定理")
+    assert heard is not None
+    assert heard.matched_by == "sound"
+    assert written is not None
+    assert (written.matched_by, written.marks) == ("exact", ((5, 9),))
+
+
+def test_two_characters_that_are_an_everyday_word_were_not_misheard() -> None:
+    assert match("重心", "中心") is None
+    assert match("重心", "钟心") is not None
+    assert match("zhongxin", "中心") is not None  # typed letters mean either
+
+
+def test_a_passage_that_lacks_a_piece_is_no_hit() -> None:
+    assert match("勾股定理 面积", "勾股定理") is None
+    assert match("二次函数", "一次方程 二次方程") is None
+
+
+def test_results_are_grouped_by_lesson_in_the_order_of_their_best_hit() -> None:
+    def hit(lesson: str, start_ms: int, kind: str = "said") -> Hit:
+        return Hit(lesson, start_ms, start_ms + 1, kind, "", (), 1.0, "exact")  # type: ignore[arg-type]
+
+    results = Results((hit("b", 9), hit("a", 0, "title"), hit("b", 3), hit("a", 5), hit("b", 1), hit("b", 7)))
+    grouped = by_lesson(results, moments=3)
+    assert [lesson.lesson_id for lesson in grouped] == ["b", "a"]
+    assert [moment.start_ms for moment in grouped[0].moments] == [1, 3, 9]
+    assert (grouped[0].title, grouped[0].hidden) == (None, 1)
+    assert grouped[1].title is not None
+    assert [moment.start_ms for moment in grouped[1].moments] == [5]
+
+
+alphabet = "勾股定理沟谷重心中，e\u0301㎡① ab"
+
+
+@given(st.text(alphabet=alphabet, max_size=8), st.text(alphabet=alphabet, max_size=40))
+@patiently
+def test_marks_are_in_order_apart_and_inside(query: str, text: str) -> None:
+    plan = parse(query)
+    hit = hit_of(plan, passage(text), sounds.syllables(text), 1.0) if plan.pieces else None
+    if hit is not None:
+        flat = [place for mark in hit.marks for place in mark]
+        assert flat == sorted(set(flat))
+        assert flat[0] >= 0
+        assert flat[-1] <= len(text)
+
+
+@given(st.text(alphabet=alphabet, min_size=1, max_size=40), st.data())
+@patiently
+def test_any_row_of_units_finds_the_text_that_it_was_taken_from(text: str, data: st.DataObject) -> None:
+    units = words.units(text)
+    if units:
+        first = data.draw(st.integers(0, len(units) - 1))
+        last = data.draw(st.integers(first, min(first + 12, len(units) - 1)))
+        plan = parse(text[units[first].start : units[last].end])
+        assert hit_of(plan, passage(text), sounds.syllables(text), 1.0) is not None

@@ -1,0 +1,145 @@
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search import words
+from tests.search.engines import patiently
+
+# What lessons hold, and what breaks careless offsets: marks, ligatures, surrogates, joiners, widths.
+written = [
+    "勾股定理",
+    "三年级",
+    "ＡＢＣ",
+    "é",
+    "ﬁ",
+    "㎡",
+    "½",
+    "①",
+    "葛󠄀",
+    "👩\u200d🏫",
+    "́",
+    "İ",
+    "ß",
+    "x²",
+    " ",
+    "，",
+    "�",
+    "กำ",
+]
+scraps = st.sampled_from(written)
+texts = st.text(max_size=40) | st.lists(scraps, max_size=10).map("".join)
+
+
+def folded(text: str) -> list[str]:
+    return [unit.text for unit in words.units(text)]
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("勾股", ["勾", "股"]),
+        ("ＡＢＣ　１２３", ["abc", "123"]),
+        ("Photosynthesis", ["photosynthesis"]),
+        ("a²+b²=c²", ["a2", "b2", "c2"]),
+        ("5㎡", ["5m2"]),
+        ("café cafe\u0301", ["café", "café"]),
+        ("32页", ["32", "页"]),
+        ("don't", ["don", "t"]),
+        ("x_1", ["x", "1"]),
+        ("《静夜思》——李白", ["静", "夜", "思", "李", "白"]),
+        ("葛\U000e0100", ["葛"]),  # a variation selector chooses a drawing, not a character
+        ("👩‍🏫", []),
+    ],
+)
+def test_text_folds_to_units(written: str, plain: list[str]) -> None:
+    assert folded(written) == plain
+
+
+def test_units_know_their_place_in_the_original() -> None:
+    text = "5㎡ cafe\u0301 ① 勾"
+    assert [text[unit.start : unit.end] for unit in words.units(text)] == ["5㎡", "cafe\u0301", "①", "勾"]
+
+
+def test_words_are_cut_for_search_and_know_which_are_parts() -> None:
+    cut = [(word.text, word.part) for word in words.cut("光合作用，三年级 ok")]
+    assert ("三年级", False) in cut
+    assert ("年级", True) in cut
+    assert ("光合作用", False) in cut
+    assert ("作用", True) in cut
+    assert cut[-1] == ("ok", False)
+
+
+def test_a_word_too_long_for_any_engine_is_cut_short() -> None:
+    (word,) = words.cut("a" * 1000)
+    assert (len(word.text), word.start, word.end) == (words.MAX_UNIT_CHARS, 0, 1000)
+
+
+@given(texts)
+@patiently
+def test_offsets_are_in_order_inside_the_text_and_never_cut_a_character(text: str) -> None:
+    end = 0
+    for unit in words.units(text):
+        assert end <= unit.end <= len(text)
+        assert unit.start < unit.end
+        assert unit.start >= end or unit.end >= end  # two units may share one character (½ is 1 and 2)
+        assert unit.start == 0 or unicodedata.category(text[unit.start])[0] != "M"
+        assert unit.end == len(text) or unicodedata.category(text[unit.end])[0] != "M"
+        end = unit.end
+
+
+@given(texts)
+@patiently
+def test_whole_words_are_the_units_in_order(text: str) -> None:
+    whole = [unit for word in words.cut(text) if not word.part for unit in words.unit_texts(word.text)]
+    assert whole == folded(text)
+
+
+@given(texts)
+@patiently
+def test_folding_what_is_folded_changes_nothing(text: str) -> None:
+    once = " ".join(folded(text))
+    assert " ".join(folded(once)) == once
+
+
+@given(texts)
+@patiently
+def test_a_clean_text_is_as_long_and_can_be_stored(text: str) -> None:
+    clean = words.clean(text)
+    assert len(clean) == len(text)
+    clean.encode()
+    assert words.clean(clean) == clean
+
+
+def test_everyday_words_are_frequent_and_terms_are_not() -> None:
+    assert words.frequency("我们") > words.COMMON
+    assert words.frequency("正弦") < words.COMMON
+    assert words.frequency("没有这个词") == 0
+
+
+def test_the_dictionary_loads_once_from_any_threads_silently_and_leaves_no_file(tmp_path: Path) -> None:
+    # A process of its own: here the dictionary is loaded already.
+    program = """
+import logging, threading
+from search import words
+found = []
+threads = [threading.Thread(target=lambda: found.append(words._cutter())) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert len({id(one) for one in found}) == 1
+print([word.text for word in words.cut("勾股定理")])
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "勾股定理" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
