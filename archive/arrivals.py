@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, select, tuple_, update
 
 from archive.database import Database, now
-from archive.keys import IncomingKey, source_key
+from archive.errors import Absent
+from archive.keys import IncomingKey, shown, source_key
 from archive.model import Arrival, Refusal, Sidecar, lesson_id_of
 from archive.schema import arrival, lesson, recording
 
@@ -75,6 +76,22 @@ class Arrivals:
     def refuse(self, key: str, etag: str, code: str, reason: str, reason_zh: str) -> None:
         with self._db.writing() as tx:
             _refuse(tx, key, etag, code, reason, reason_zh)
+
+    def reopen(self, key: str) -> list[str]:
+        """Forgets why `key` was refused: a limit was raised, a fault of ours mended. Raises Absent if it was not refused.
+
+        Returns the recordings that are to be run again; an object that never became one is found by the next scan.
+        """
+        nothing = {"refused_at": None, "refused_code": None, "refused_reason": None, "refused_reason_zh": None}
+        early = and_(arrival.c.key == key, arrival.c.refused_at.is_not(None))
+        late = and_(recording.c.key == key, recording.c.refused_at.is_not(None))
+        with self._db.writing() as tx:
+            ids = list(tx.execute(select(recording.c.id).where(late)).scalars())
+            tx.execute(update(recording).where(late).values(nothing))
+            reopened = tx.execute(update(arrival).where(early).values({**nothing, "retry_at": None})).rowcount
+        if not ids and not reopened:
+            raise Absent(shown(key))
+        return ids
 
     def settle_sidecar(self, key: str, etag: str, recording_id: str) -> None:
         """The sidecar has been read into its recording's lesson."""

@@ -1,6 +1,7 @@
 """The lessons' desk: what people may see. Every listing takes a Scope and never counts beyond it."""
 
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, select, update
@@ -129,6 +130,6 @@ def _lesson(row: Row[Any]) -> Lesson:
         consent=row.consent,
         recording_id=row.recording_id,
         duration_ms=row.duration_ms,
-        published_at=row.published_at,
-        searchable_at=row.searchable_at,
+        published_at=row.published_at.replace(tzinfo=UTC) if row.published_at else None,
+        searchable_at=row.searchable_at.replace(tzinfo=UTC) if row.searchable_at else None,
     )

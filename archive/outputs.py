@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, select, update
 from archive.arrivals import refusal_of
 from archive.database import Database, now
 from archive.errors import Absent
+from archive.keys import transcript_key
 from archive.model import (
     AudioTrack,
     Cue,
@@ -141,6 +142,12 @@ class Outputs:
         cues = tuple(Cue(Span(row.start_ms, row.end_ms), row.text) for row in rows)
         return Transcript(recording_id, edition, head.language, head.source, head.model, cues)
 
+    def transcript_keys(self, recording_id: str) -> tuple[str, ...]:
+        """Where the transcripts of a recording lie in the media bucket, of every edition."""
+        with self._db.reading() as tx:
+            rows = tx.execute(select(transcript).where(transcript.c.recording_id == recording_id)).all()
+        return tuple(transcript_key(recording_id, row.edition, row.language) for row in rows)
+
     # --- publishing -------------------------------------------------------------------------------------------------
 
     def publish(self, recording_id: str, *, ladder_edition: int, speech_edition: int | None) -> Publication:
@@ -194,6 +201,11 @@ class Outputs:
         with self._db.writing() as tx:
             insert = self._db.insert(obstacle).values(row)
             tx.execute(insert.on_conflict_do_update(index_elements=["recording_id", "step"], set_=again))
+
+    def overcome(self, recording_id: str, step: str) -> None:
+        """Nothing stands in this step's way any more."""
+        with self._db.writing() as tx:
+            _clear(tx, recording_id, step)
 
     def obstacles(self, *, due_by: datetime | None = None, recording_id: str | None = None) -> list[Obstacle]:
         """All of them, or those whose retry is due by a moment (naive UTC), or those of one recording."""

@@ -56,7 +56,9 @@ def accept(catalog: Catalog, key: str = KEY, content: str = "a", sidecar: Sideca
 def renditions(recording_id: str) -> list[Rendition]:
     return [
         Rendition("240p", "avc1.42c00d", 426, 240, "12.5", 120_000, 90_000, 10, 90_000, f"rendition/{recording_id}/a"),
-        Rendition("720p", "avc1.64001f", 1280, 720, "25", 1_000_000, 800_000, 99, 90_000, f"rendition/{recording_id}/b"),
+        Rendition(
+            "720p", "avc1.64001f", 1280, 720, "25", 1_000_000, 800_000, 99, 90_000, f"rendition/{recording_id}/b"
+        ),
     ]
 
 
@@ -250,6 +252,19 @@ def test_an_unusable_recording_is_refused_and_a_published_one_never(catalog: Cat
     publish(catalog, good)
     catalog.outputs.refuse(good, "unreadable", "x", "x")
     assert catalog.outputs.recording(good).refusal is None
+
+
+def test_a_refusal_can_be_taken_back(catalog: Catalog) -> None:
+    catalog.arrivals.note("a/b/early.mp4", "e", 1)
+    catalog.arrivals.refuse("a/b/early.mp4", "e", "unacceptable", "x", "太大")
+    late = accept(catalog).recording_id
+    catalog.outputs.refuse(late, "unacceptable", "x", "太长")
+    assert catalog.arrivals.reopen("a/b/early.mp4") == []
+    assert catalog.arrivals.reopen(KEY) == [late]
+    assert catalog.arrivals.refused() == []
+    assert [known.key for known in catalog.arrivals.waiting()] == ["a/b/early.mp4"]
+    with pytest.raises(Absent):
+        catalog.arrivals.reopen(KEY)
 
 
 def test_what_is_not_there_is_absent(catalog: Catalog) -> None:

@@ -1,0 +1,1 @@
+"""A recording arrives; what happens to it next, durably."""

@@ -1,0 +1,84 @@
+"""The composition root of the pipeline: the settings become the parts that steps work with. Opened once per process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive.catalog import Catalog
+from archive.settings import Settings, secret
+from archive.store import ObjectStore
+from search.embedded import TantivyIndex
+from search.index import SearchIndex
+from search.meili import MeiliIndex
+from transcribe.engine import FasterWhisper, SpeechEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a step may use. `stopping` turns True when the process is asked to end: long work then gives up."""
+
+    settings: Settings
+    catalog: Catalog
+    store: ObjectStore
+    index: SearchIndex
+    speech: SpeechEngine
+    stopping: Callable[[], bool] = lambda: False
+
+    @property
+    def media(self) -> str:
+        return self.settings.media_bucket
+
+    @property
+    def incoming(self) -> str:
+        return self.settings.incoming_bucket
+
+    def close(self) -> None:
+        self.index.close()
+        self.catalog.close()
+
+
+def open_catalog(settings: Settings) -> Catalog:
+    return Catalog(settings.catalog_address)
+
+
+def open_store(settings: Settings, endpoint: str = "") -> ObjectStore:
+    """The configured store, or the embedded one at the endpoint it was started on."""
+    return ObjectStore(
+        endpoint or settings.store_endpoint,
+        settings.store_access_key,
+        secret(settings.store_secret_key),
+        secure=settings.store_secure,
+        region=settings.store_region,
+    )
+
+
+def open_index(settings: Settings) -> SearchIndex:
+    if settings.meili_url:
+        return MeiliIndex(
+            settings.meili_url,
+            settings.meili_key.get_secret_value() if settings.meili_key else "",
+            settings.meili_index,
+        )
+    return TantivyIndex(settings.home / "index")
+
+
+def open_speech(settings: Settings) -> SpeechEngine:
+    return FasterWhisper(
+        settings.speech_model,
+        device=settings.speech_device,
+        compute_type=settings.speech_compute_type,
+        threads=settings.speech_threads,
+        download=settings.speech_download,
+        models_dir=Path(settings.home) / "models",
+    )
+
+
+def open_runtime(settings: Settings, *, endpoint: str = "", stopping: Callable[[], bool] = lambda: False) -> Runtime:
+    return Runtime(
+        settings=settings,
+        catalog=open_catalog(settings),
+        store=open_store(settings, endpoint),
+        index=open_index(settings),
+        speech=open_speech(settings),
+        stopping=stopping,
+    )

@@ -1,0 +1,47 @@
+"""The truth about what has arrived is the bucket itself: events are hints, and the scan finds what they missed."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import structlog
+from archive.store import StoredObject
+
+from archive.database import now
+from archive.model import Arrival
+from ingest.engine import Runs
+from ingest.runtime import Runtime
+
+log = structlog.get_logger()
+
+_LOOK_UP_AT_ONCE = 300  # (key, etag) pairs a query: SQLite takes 32,766 parameters, PostgreSQL 65,535
+
+
+def scan(runtime: Runtime, runs: Runs) -> int:
+    """Starts an intake for every object that is neither settled nor waiting for its retry. Returns how many.
+
+    Raises Unavailable when the store or the catalog cannot be asked.
+    """
+    started = 0
+    for objects in _in_lots(runtime.store.list(runtime.incoming), _LOOK_UP_AT_ONCE):
+        known = runtime.catalog.arrivals.among((found.key, found.etag) for found in objects)
+        for found in objects:
+            if _is_due(known.get((found.key, found.etag))):
+                runs.arrived(found.key)
+                started += 1
+    if started:
+        log.info("scan found objects", count=started)
+    return started
+
+
+def _is_due(arrival: Arrival | None) -> bool:
+    if arrival is None:
+        return True
+    if arrival.is_settled:
+        return False
+    return arrival.retry_at is None or arrival.retry_at.replace(tzinfo=None) <= now()
+
+
+def _in_lots(objects: Iterable[StoredObject], size: int) -> Iterator[list[StoredObject]]:
+    remaining = iter(objects)
+    while lot := list(islice(remaining, size)):
+        yield lot

@@ -1,0 +1,135 @@
+"""Walks catalog, store and index and tells every disagreement. Changes nothing.
+
+Each finding names what is wrong, where, and what puts it right; no finding means that the three agree.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archive.keys import poster_key
+from archive.model import Lesson
+from ingest.runtime import Runtime
+
+_PLAYLIST_LIMIT_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement. `code` is stable: missing-object, missing-output, wrong-size, not-indexed, index-orphan,
+    unreferenced."""
+
+    code: str
+    subject: str
+    detail_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was looked at, and what disagreed."""
+
+    lessons: int
+    objects: int
+    findings: tuple[Finding, ...]
+
+
+def verify(runtime: Runtime) -> Checked:
+    """Raises Unavailable when one of the three cannot be asked at all. The work of minutes on a large library."""
+    objects = {found.key: found.size_bytes for found in runtime.store.list(runtime.media)}
+    lessons = runtime.catalog.lessons.every()
+    walk = _Walk(runtime, objects)
+    findings = [*walk.recordings(), *walk.publications(lessons), *_index(runtime, lessons), *walk.strays()]
+    return Checked(len(lessons), len(objects), tuple(findings))
+
+
+class _Walk:
+    """Remembers which objects something speaks of, so that the rest can be named at the end."""
+
+    def __init__(self, runtime: Runtime, objects: dict[str, int]) -> None:
+        self._runtime, self._objects = runtime, objects
+        self._referenced: set[str] = set()
+
+    def recordings(self) -> Iterator[Finding]:
+        """Every recording has its source, of its size; every output in the catalog has its objects."""
+        outputs = self._runtime.catalog.outputs
+        offset, page = 0, 200
+        while found := outputs.recordings(limit=page, offset=offset):
+            offset += page
+            for recording in found:
+                size = self._refer(recording.source_key)
+                if size is None:
+                    yield Finding("missing-object", recording.source_key, "原始录像不见了，请重新上传。")
+                elif size != recording.size_bytes:
+                    yield Finding(
+                        "wrong-size", recording.source_key, f"应为 {recording.size_bytes} 字节，实为 {size}。"
+                    )
+                for extension in ("vtt", "srt", "pdf"):
+                    self._refer(f"source/{recording.id}.{extension}")
+                for edition in outputs.editions(recording.id):
+                    yield from self._ladder(recording.id, edition)
+                for key in outputs.transcript_keys(recording.id):
+                    if self._refer(key) is None:
+                        yield Finding("missing-object", key, "请运行 huikan reprocess --step transcribe --force。")
+
+    def _ladder(self, recording_id: str, edition: int) -> Iterator[Finding]:
+        self._refer(poster_key(recording_id, edition))
+        redo = "请运行 huikan reprocess --step transcode --force。"
+        for rendition in self._runtime.catalog.outputs.renditions(recording_id, edition):
+            if self._refer(rendition.playlist_key) is None:
+                yield Finding("missing-object", rendition.playlist_key, redo)
+                continue
+            folder = rendition.playlist_key.rpartition("/")[0]
+            store, media = self._runtime.store, self._runtime.media
+            text = store.get_bytes(media, rendition.playlist_key, limit_bytes=_PLAYLIST_LIMIT_BYTES).decode()
+            for name in files_named_in(text):
+                if not self._refer(f"{folder}/{name}"):
+                    yield Finding("missing-object", f"{folder}/{name}", redo)
+
+    def publications(self, lessons: list[Lesson]) -> Iterator[Finding]:
+        """What a lesson is played from exists."""
+        outputs = self._runtime.catalog.outputs
+        for lesson in lessons:
+            published = outputs.publication(lesson.id)
+            if (published is None) != (lesson.published_at is None):
+                yield Finding("missing-output", lesson.id, "课程与发布记录不一致。")
+            if published is None:
+                continue
+            if not outputs.renditions(published.recording_id, published.ladder_edition):
+                yield Finding("missing-output", lesson.id, "已发布的课程没有转码结果。")
+            heard = published.speech_edition
+            if heard is not None and outputs.transcript(published.recording_id, heard) is None:
+                yield Finding("missing-output", lesson.id, "已发布的课程没有字幕。")
+
+    def strays(self) -> Iterator[Finding]:
+        """Objects that nothing speaks of. Those of a recording still in the making are no strays."""
+        making = tuple(
+            prefix
+            for recording_id in self._runtime.catalog.outputs.unfinished()
+            for prefix in (
+                f"rendition/{recording_id}/",
+                f"still/{recording_id}/",
+                f"transcript/{recording_id}/",
+            )
+        )
+        for key in self._objects:
+            if key not in self._referenced and not key.startswith(making):
+                yield Finding("unreferenced", key, "没有任何课程用到它，可以删除。")
+
+    def _refer(self, key: str) -> int | None:
+        self._referenced.add(key)
+        return self._objects.get(key)
+
+
+def files_named_in(playlist: str) -> tuple[str, ...]:
+    """Every file that a media playlist of ours names, the init section first."""
+    lines = [line for line in playlist.splitlines() if line]
+    maps = [line.partition('URI="')[2].partition('"')[0] for line in lines if line.startswith("#EXT-X-MAP:")]
+    return (*maps, *(line for line in lines if not line.startswith("#")))
+
+
+def _index(runtime: Runtime, lessons: list[Lesson]) -> Iterator[Finding]:
+    indexed = runtime.index.lesson_ids()
+    wanted = {lesson.id for lesson in lessons if lesson.searchable_at is not None}
+    for lesson_id in sorted(wanted - indexed):
+        yield Finding("not-indexed", lesson_id, "请运行 huikan reprocess --step index --force。")
+    for lesson_id in sorted(indexed - {lesson.id for lesson in lessons}):
+        yield Finding("index-orphan", lesson_id, "索引里有目录库没有的课程，请重建索引。")

@@ -1,0 +1,216 @@
+"""The durable road of an upload. The only file with engine decorators; steps carry ids and keys, never objects.
+
+    intake(key)                    one object → recording or refusal             queue intake
+    recording(id, redo, priority)  probe → (encode ∥ speech) → index → publish   queue orchestrate, waits for its children
+    encode / speech / index        one heavy step each                           a queue of its own: limits are per queue
+
+A workflow ends for good: done, refused or hindered. Hindered means Unavailable: the obstacle is in the catalog with its
+retry time, and the worker's sweep starts a new run then, which finds finished outputs and skips them. No slot is held while
+something is waited for.
+"""
+
+import errno
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from dbos import error as engine_error
+
+from archive.crash import crash_point
+from archive.database import now
+from archive.errors import DiskFull, HuikanError, Rejected, Unavailable
+from archive.keys import shown
+from ingest import engine, intake, steps
+from ingest.runtime import Runtime
+
+log = structlog.get_logger()
+
+DONE, REFUSED, HINDERED = "done", "refused", "hindered"
+
+_FIRST_RETRY_S = 5.0
+_LONGEST_RETRY_S = 600.0
+_CRASHES_ALLOWED = 5  # a recording that takes its worker down this often is left alone for a day (dead letter)
+_DAY_S = 86_400.0
+# Only these say something about the recording itself; a lesson without words is still a lesson.
+_FATAL_STEPS = frozenset({"probe", "encode"})
+
+
+def retry_after_s(attempts: int) -> float:
+    """5 s, then doubling, to ten minutes at most."""
+    return min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2 ** min(attempts, 10))
+
+
+@DBOS.dbos_class(engine.CLASS_NAME)
+class Road(DBOSConfiguredInstance):
+    """All workflows, over one Runtime. One instance a process, under a fixed name: the engine finds it by that name."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(engine.INSTANCE_NAME)
+        self._runtime = runtime
+
+    # --- workflows: deterministic, without effects of their own -----------------------------------------------------
+
+    @DBOS.workflow(name="intake", max_recovery_attempts=_CRASHES_ALLOWED)
+    def intake(self, key: str) -> str:
+        taken = self._take_in(key)
+        recording_id, redo = taken["recording_id"], taken["redo"]
+        if not recording_id:
+            return ""
+        if redo:
+            self._enqueue_road(recording_id, redo)
+        else:
+            with SetWorkflowID(engine.first_run_of(recording_id)):
+                self._enqueue_road(recording_id, redo)
+        return recording_id
+
+    def _enqueue_road(self, recording_id: str, redo: list[str]) -> None:
+        once = engine.deduplication_of(recording_id, redo)
+        with SetEnqueueOptions(priority=engine.FRESH, deduplication_id=once, duplication_policy="return-existing"):
+            DBOS.enqueue_workflow(engine.ORCHESTRATE, self.recording, recording_id, redo, engine.FRESH)
+
+    @DBOS.workflow(name="recording", max_recovery_attempts=None)
+    def recording(self, recording_id: str, redo: list[str], priority: int) -> str:
+        probed = self._do(recording_id, "probe", [])
+        if probed != DONE:
+            return probed
+        with SetEnqueueOptions(priority=priority):
+            encoding = DBOS.enqueue_workflow(engine.ENCODE, self.encode, recording_id, redo)
+            hearing = DBOS.enqueue_workflow(engine.SPEECH, self.speech, recording_id, redo)
+        encoded = self._outcome(recording_id, "encode", encoding.get_result)
+        if encoded == DONE:
+            self._do(recording_id, "publish", [])  # playable now; the words follow
+        heard = self._outcome(recording_id, "speech", hearing.get_result)
+        if encoded == REFUSED:
+            return REFUSED  # whatever was heard: without a picture or a sound to play it is no lesson
+        with SetEnqueueOptions(priority=priority):
+            indexing = DBOS.enqueue_workflow(engine.INDEX, self.index, recording_id, redo)
+        indexed = self._outcome(recording_id, "index", indexing.get_result)
+        if HINDERED in (encoded, heard, indexed):
+            return HINDERED
+        return self._do(recording_id, "publish", [])
+
+    @DBOS.workflow(name="encode", max_recovery_attempts=_CRASHES_ALLOWED)
+    def encode(self, recording_id: str, redo: list[str]) -> str:
+        return self._do(recording_id, "encode", redo)
+
+    @DBOS.workflow(name="speech", max_recovery_attempts=_CRASHES_ALLOWED)
+    def speech(self, recording_id: str, redo: list[str]) -> str:
+        return self._do(recording_id, "speech", redo)
+
+    @DBOS.workflow(name="index", max_recovery_attempts=_CRASHES_ALLOWED)
+    def index(self, recording_id: str, redo: list[str]) -> str:
+        return self._do(recording_id, "index", redo)
+
+    def _outcome(self, recording_id: str, step: str, result: Callable[[], str]) -> str:
+        """A child's word. A child that was given up, for its worker died of it again and again, is an obstacle."""
+        try:
+            return result()
+        except engine_error.DBOSException as error:
+            return self._give_up(recording_id, step, type(error).__name__)
+
+    # --- steps: effects, done once or again -------------------------------------------------------------------------
+
+    @DBOS.step(name="take_in")
+    def _take_in(self, key: str) -> dict[str, Any]:
+        try:
+            taken = intake.take_in(self._runtime, key)
+        except Unavailable as error:
+            log.warning("intake postponed", key=shown(key), reason=str(error))
+            taken = intake.TakenIn(early=True)
+        if taken.early:
+            self._postpone(key)
+        if taken.recording_id:
+            log.info("taken in", key=shown(key), recording=taken.recording_id, redo=taken.redo)
+        return {"recording_id": taken.recording_id or "", "redo": list(taken.redo)}
+
+    def _postpone(self, key: str) -> None:
+        runtime = self._runtime
+        there = runtime.store.stat(runtime.incoming, key)
+        if there is not None:
+            attempts = runtime.catalog.arrivals.note(key, there.etag, there.size_bytes).attempts
+            retry_at = now() + timedelta(seconds=retry_after_s(attempts))
+            runtime.catalog.arrivals.postpone(key, there.etag, retry_at)
+
+    @DBOS.step(name="give_up")
+    def _give_up(self, recording_id: str, step: str, why: str) -> str:
+        log.error("step given up", recording=recording_id, step=step, why=why)
+        zh = f"处理到“{step}”时工作进程多次异常退出（{why}）。请检查内存是否足够，再运行 huikan reprocess。"
+        self._runtime.catalog.outputs.hinder(recording_id, step, "gave-up", zh, retry_after_s=_DAY_S)
+        return HINDERED
+
+    @DBOS.step(name="do")
+    def _do(self, recording_id: str, step: str, redo: list[str]) -> str:
+        """Runs one step and turns its errors into what the catalog keeps. Only a catalog that is down escapes."""
+        with structlog.contextvars.bound_contextvars(recording=recording_id, step=step):
+            crash_point(f"{step}:begin")
+            outputs = self._runtime.catalog.outputs
+            if outputs.recording(recording_id).refusal is not None:
+                outputs.overcome(recording_id, step)
+                return REFUSED
+            try:
+                _STEPS[step](self._runtime, recording_id, step in redo)
+            except HuikanError as error:
+                return self._set_back(recording_id, step, error)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    return self._set_back(recording_id, step, _disk_full(self._runtime, error))
+                return self._set_back(recording_id, step, _surprise(error))
+            except Exception as error:  # noqa: BLE001 — the border of the pipeline: a fault of ours must not lose an upload
+                return self._set_back(recording_id, step, _surprise(error))
+            outputs.overcome(recording_id, step)
+            log.info("step done")
+            return DONE
+
+    def _set_back(self, recording_id: str, step: str, error: HuikanError) -> str:
+        outputs = self._runtime.catalog.outputs
+        if isinstance(error, Rejected) and step in _FATAL_STEPS:
+            log.warning("recording refused", code=error.code, reason=str(error))
+            outputs.refuse(recording_id, error.code, str(error), error.reason_zh)
+            return REFUSED
+        before = [known.attempts for known in outputs.obstacles(recording_id=recording_id) if known.step == step]
+        wait_s = _DAY_S if isinstance(error, Rejected) else retry_after_s(before[0] if before else 0)
+        log.warning("step hindered", code=error.code, reason=str(error), retry_after_s=wait_s)
+        outputs.hinder(recording_id, step, error.code, error.reason_zh, retry_after_s=wait_s)
+        return HINDERED
+
+
+def _probe(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: FBT001
+    steps.probe_recording(runtime, recording_id)
+
+
+def _encode(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
+    steps.encode_recording(runtime, recording_id, redo=redo)
+
+
+def _speech(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
+    steps.hear_recording(runtime, recording_id, redo=redo)
+
+
+def _index(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
+    steps.index_recording(runtime, recording_id, redo=redo)
+
+
+def _publish(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: FBT001
+    steps.publish_recording(runtime, recording_id)
+
+
+_STEPS: dict[str, Callable[[Runtime, str, bool], None]] = {
+    "probe": _probe,
+    "encode": _encode,
+    "speech": _speech,
+    "index": _index,
+    "publish": _publish,
+}
+
+
+def _disk_full(runtime: Runtime, error: OSError) -> DiskFull:
+    return DiskFull("工作盘", str(error), f"请清理 {runtime.settings.work_dir} 所在磁盘。")
+
+
+def _surprise(error: Exception) -> Unavailable:
+    log.exception("a step failed in a way nobody foresaw", exc_info=error)
+    return Unavailable(
+        "处理程序", f"{type(error).__name__}: {error}"[:300], "这是回看自身的错误，请把日志交给维护者；会自动重试。"
+    )

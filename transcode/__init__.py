@@ -1,0 +1,1 @@
+"""A recording becomes renditions that a village phone can play."""
