@@ -5,6 +5,7 @@ only what is damaged: before the source is blamed it is decoded once more on its
 machine fails on every source, and a refusal is for good.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -32,10 +33,15 @@ SHORTFALL_FRACTION = 0.005
 # Less room than this on the work disk, and the encoding stops: ffmpeg itself goes on for hours writing nothing.
 STOP_BELOW_BYTES = 32 * 2**20
 
-_START_S, _SLOWEST = 300, 20  # wall seconds to begin with, and per second of lesson: medium on one slow core takes 3
-_MEMORY_BYTES = 4 * 2**30  # address space; four encoders of a 4K source with four threads each map under 3 GiB
+_START_S, _SLOWEST = (
+    300,
+    20,
+)  # wall seconds to begin with, and per second of lesson: medium takes 1.3 of CPU on a slow core
+_MEMORY_BYTES = 4 * 2**30  # address space: a source of 4096x2160 maps 1.3 GiB with 4 threads, 2.5 with 16
+_MAX_THREADS = 16
 _HLS_SEGMENT_BYTES = 64 * 2**20  # a hundred times the fattest
 _ESTIMATED = {"mp3"}  # containers whose headers only guess how long they are
+_FREE_ZH = "请清理磁盘空间，任务会自动继续。"
 _AGAIN_ZH = "请在录播主机上检查原文件能否完整播放，重新导出后再上传。"
 
 
@@ -56,7 +62,7 @@ def encode(
     Raises Unreadable if the source cannot be decoded to its end, DiskFull, Unavailable or Cancelled.
     """
     rungs = rungs_for(probe)
-    threads = threads or min(MOST_THREADS, os.cpu_count() or 1)
+    threads = min(threads or min(MOST_THREADS, os.cpu_count() or 1), _MAX_THREADS)
     done = _Done(probe.duration_ms, on_progress)
     argv = encode_argv(source.absolute(), probe, rungs, preset=preset, threads=threads)
     with _fresh_directories(out_dir, rungs):
@@ -89,7 +95,7 @@ def _cancelled_or_full(out_dir: Path, cancelled: Callable[[], bool]) -> Callable
     def stop() -> bool:
         free_bytes = shutil.disk_usage(out_dir).free
         if free_bytes < STOP_BELOW_BYTES:
-            raise DiskFull("工作磁盘", f"{free_bytes} bytes left on the work disk", "请清理磁盘空间，任务会自动继续。")
+            raise DiskFull("工作磁盘", f"{free_bytes} bytes left on the work disk", _FREE_ZH)
         return cancelled()
 
     return stop
@@ -112,12 +118,21 @@ def _fresh_directories(out_dir: Path, rungs: tuple[Rung, ...]) -> Generator[None
     try:
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir(parents=True)
+            _make(directory)
         yield
         whole = True
     finally:
         for directory in directories if not whole else ():
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("工作磁盘", f"no space left for {directory.name}", _FREE_ZH) from error
+        raise
 
 
 def _blamed(
