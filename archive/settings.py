@@ -135,7 +135,7 @@ def _kept_secrets(file: Path) -> dict[str, str]:
         if all(name in known for name in _SECRETS):
             return known
     whole = {name: known.get(name) or secrets.token_urlsafe(24) for name in _SECRETS}
-    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.writelines(f'{name} = "{value}"\n' for name, value in whole.items())

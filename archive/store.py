@@ -39,7 +39,7 @@ _READ_S = 60.0  # completing a 20 GiB multipart upload takes a busy server tens 
 _RETRY = Retry(total=2, connect=1, read=1, redirect=0, status=0, other=0, backoff_factor=0.1)
 
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "PreconditionFailed"})
-_WRONG_KEYS = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccountProblem"})
+_WRONG_KEYS = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"})
 _STORE_FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
 _WHAT = "对象存储"
 _KEYS_ZH = "请检查 HUIKAN_STORE_ACCESS_KEY 与 HUIKAN_STORE_SECRET_KEY。"
@@ -259,7 +259,7 @@ def _translated(name: str) -> Generator[None]:
 
 def _ours(error: S3Error, name: str) -> Absent | Unavailable:
     code = error.code or ""
-    if code in _ABSENT or error.response.status in (404, 412):
+    if code in _ABSENT:  # by its code: with 404, Versity's gateway also says that it does not know our key
         return Absent(shown(name))
     if code == "InvalidRange":
         return Absent(f"{shown(name)} (past its end)")

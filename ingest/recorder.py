@@ -74,7 +74,7 @@ def object_named_in(event: Mapping[str, object]) -> tuple[str, str] | None:
     """The (bucket, key) that one of SeaweedFS's events says was written; None if it says nothing of the kind.
 
     The store POSTs one JSON object for each change below `/buckets/<incoming bucket>/`, with `Authorization: Bearer
-    <token>` and `Content-Type: application/json`; it takes any 2xx as received and tries others three times:
+    <token>` and `Content-Type: application/json`. What it cannot deliver is lost:
 
         {"event_type": "create" | "update" | "delete" | "rename",
          "key": "/buckets/incoming/xinghuo/301/20260901T0800.mp4",

@@ -37,7 +37,20 @@ def _postgres_cluster() -> Iterator[str]:
         data = home / "data"
         run = _as_servant()
         subprocess.run(
-            [*run, binaries / "initdb", "-D", data, "-U", "huikan", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
+            [
+                *run,
+                binaries / "initdb",
+                "-D",
+                data,
+                "-U",
+                "huikan",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "-N",
+            ],
             check=True,
             capture_output=True,
             cwd=home,
@@ -45,7 +58,9 @@ def _postgres_cluster() -> Iterator[str]:
         # A socket in a directory of ours: no port to collide on, nothing on the network.
         options = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
         control = [*run, binaries / "pg_ctl", "-D", data, "-w"]
-        subprocess.run([*control, "-o", options, "-l", home / "log", "start"], check=True, capture_output=True, cwd=home)
+        subprocess.run(
+            [*control, "-o", options, "-l", home / "log", "start"], check=True, capture_output=True, cwd=home
+        )
         try:
             yield f"host={home} user=huikan"
         finally:

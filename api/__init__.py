@@ -1,0 +1,1 @@
+"""How people and machines reach Huikan: HTTP, pages, the command line."""
