@@ -1,0 +1,272 @@
+"""The `huikan` command. Thin: parse, one call, print. Words for people are Chinese; exit codes follow sysexits.h.
+
+0 well, 1 a finding or a refusal, 69 something is unavailable just now, 78 the settings are wrong.
+"""
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from archive.catalog import Catalog
+from archive.errors import HuikanError, Misconfigured, Unavailable
+from archive.log import configure
+from archive.settings import Settings
+from archive.timecode import clock_from_ms
+
+app = typer.Typer(
+    help="回看：把课堂录像变成孩子能搜、能看的课程库。",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+recorders = typer.Typer(help="录播主机的上传密钥。", no_args_is_help=True)
+app.add_typer(recorders, name="recorder")
+out = Console()
+STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}
+
+Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
+
+
+def main() -> None:
+    """The console script: errors of ours become one clear line and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Misconfigured as error:
+        _die(f"设置有误：{error}", 78)
+    except Unavailable as error:
+        _die(f"{error.reason_zh}", 69)
+    except HuikanError as error:
+        _die(error.reason_zh, 1)
+
+
+def _die(message: str, code: int) -> None:
+    Console(stderr=True).print(message, style="bold red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def settings() -> Settings:
+    """Settings for this command; a wrong one is named with its remedy."""
+    from pydantic import ValidationError
+
+    try:
+        found = Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        told = "；".join(f"HUIKAN_{'.'.join(map(str, e['loc'])).upper()}：{e['msg']}" for e in error.errors())
+        raise Misconfigured(told) from error
+    configure(found.log_format, found.log_level)
+    return found.with_secrets()
+
+
+@contextmanager
+def catalog_of(chosen: Settings) -> Generator[Catalog]:
+    from ingest.runtime import open_catalog
+
+    opened = open_catalog(chosen)
+    try:
+        opened.migrate()
+        yield opened
+    finally:
+        opened.close()
+
+
+@app.command()
+def serve() -> None:
+    """启动全部：对象存储、网页与接口、一个工作进程。Ctrl-C 停止。"""
+    from api.serve import serve as run
+
+    run(settings())
+
+
+@app.command()
+def worker(embedded: Annotated[bool, typer.Option(hidden=True)] = False) -> None:  # noqa: FBT002 — typer's way
+    """只启动一个工作进程（多台机器时用；需要外部 S3、PostgreSQL 与 Meilisearch）。"""
+    from ingest.worker import run_worker
+
+    run_worker(settings(), embedded=embedded)
+
+
+@app.command()
+def demo(once: Annotated[bool, typer.Option("--once", help="两节课都发布后就退出。")] = False) -> None:  # noqa: FBT002
+    """生成两节样课，像录播主机一样上传，并看着它们变成可搜可看的课程。"""
+    from api.demo import run_demo
+
+    raise typer.Exit(run_demo(once=once, home=settings().home))
+
+
+@app.command()
+def upload(
+    files: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="录像；同名的 .json/.vtt/.srt/.pdf 一起上传。")
+    ],
+    school: Annotated[str, typer.Option(help="学校代号，小写字母、数字与连字符。")],
+    room: Annotated[str, typer.Option(help="教室代号。")],
+    at: Annotated[datetime | None, typer.Option(help="上课时间；默认取文件的修改时间。")] = None,
+) -> None:
+    """把本机的录像上传到上传桶，与录播主机走同一条路。"""
+    from api.upload import upload_files
+
+    for key in upload_files(settings(), files, school=school, room=room, at=at):
+        out.print(f"已上传 {key}", markup=False)
+
+
+@app.command()
+def lessons(as_json: Json = False) -> None:  # noqa: FBT002
+    """列出所有课程与各阶段进度。"""
+    with catalog_of(settings()) as catalog:
+        found = [(lesson, catalog.outputs.stages(lesson.recording_id)) for lesson in catalog.lessons.every()]
+    if as_json:
+        rows = [
+            asdict(lesson) | {"stages": [{"stage": s.stage, "done": s.done, "fraction": s.fraction} for s in stages]}
+            for lesson, stages in found
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False, default=str))
+        return
+    table = Table(Column("课程", no_wrap=True, min_width=26), "名称", "学校/教室", "上课时间", "时长", "公开", "状态")
+    for lesson, stages in found:
+        waiting = [f"{s.obstacle.reason_zh}" for s in stages if s.obstacle]
+        undone = [f"{s.stage} {s.fraction:.0%}" for s in stages if not s.done]
+        table.add_row(
+            lesson.id,
+            lesson.title,
+            f"{lesson.school}/{lesson.room}",
+            f"{lesson.started_at:%Y-%m-%d %H:%M}",
+            clock_from_ms(lesson.duration_ms),
+            {True: "是", False: "否", None: "未说明"}[lesson.consent],
+            "；".join(waiting) or "、".join(undone) or "已发布",
+        )
+    out.print(table)
+
+
+@app.command()
+def consent(
+    lesson: Annotated[str, typer.Argument(help="课程编号。")],
+    give: Annotated[bool, typer.Option("--give/--withdraw", help="家长同意公开给学生，或撤回。")],
+) -> None:
+    """记录一节课是否可以公开给学生。撤回立即生效。"""
+    from ingest.engine import FRESH, Runs
+
+    chosen = settings()
+    with catalog_of(chosen) as catalog:
+        changed = catalog.lessons.set_consent(lesson, consent=give)
+    Runs(chosen.engine_address).process(changed.recording_id, redo=["index"], priority=FRESH)
+    out.print(f"《{changed.title}》{'已公开给学生' if give else '不再对学生公开'}", markup=False)
+
+
+@app.command("reject-list")
+def reject_list(as_json: Json = False) -> None:  # noqa: FBT002
+    """列出没能成为课程的上传，以及原因。"""
+    with catalog_of(settings()) as catalog:
+        refused = catalog.arrivals.refused()
+    if as_json:
+        typer.echo(json.dumps([asdict(refusal) for refusal in refused], ensure_ascii=False, default=str))
+        return
+    table = Table("文件", "时间", "代码", "原因与办法")
+    for refusal in refused:
+        table.add_row(refusal.key, f"{refusal.at:%Y-%m-%d %H:%M}", refusal.code, refusal.reason_zh)
+    out.print(table)
+
+
+@app.command()
+def reconsider(key: Annotated[str, typer.Argument(help="被退回的文件，如 reject-list 所列。")]) -> None:
+    """重新接收一个被退回的上传，例如放宽了大小或时长上限之后。"""
+    from api.operate import reconsider as again
+
+    again(settings(), key)
+    out.print(f"已重新接收 {key}；用 huikan lessons 或 reject-list 查看结果。", markup=False)
+
+
+@app.command()
+def reprocess(
+    lesson: Annotated[list[str] | None, typer.Argument(help="课程编号；不给则为全部课程。")] = None,
+    step: Annotated[str, typer.Option(help="transcode、transcribe、index 或 all。")] = "all",
+    force: Annotated[bool, typer.Option("--force", help="已有结果也重做。")] = False,  # noqa: FBT002
+) -> None:
+    """补做没有完成的步骤；--force 则重做。等待中的（例如刚装好模型）马上重试。"""
+    from api.operate import order_reprocessing
+
+    if step not in {*STEPS, "all"}:
+        raise typer.BadParameter("应为 transcode、transcribe、index 或 all", param_hint="--step")
+    redo = ([STEPS[step]] if step != "all" else list(STEPS.values())) if force else []
+    count = order_reprocessing(settings(), lesson or [], redo=redo)
+    out.print(f"已安排 {count} 节课；用 huikan lessons 查看进度。")
+
+
+@app.command()
+def doctor() -> None:
+    """检查 ffmpeg、磁盘、数据库、对象存储、索引、语音模型，并说明如何补救。"""
+    from api.doctor import examine
+
+    sound = True
+    for check in examine(settings()):
+        sound = sound and check.ok
+        mark, style = ("✓", "green") if check.ok else ("✗", "red")
+        out.print(f"{mark} {check.name_zh}：{check.note_zh}", style=style, markup=False, highlight=False)
+        if check.remedy_zh:
+            out.print(f"    办法：{check.remedy_zh}", markup=False, highlight=False)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def verify(as_json: Json = False) -> None:  # noqa: FBT002
+    """核对目录库、对象存储与索引，报告每一处不一致。"""
+    from api.operate import check_everything
+
+    checked = check_everything(settings())
+    if as_json:
+        typer.echo(json.dumps(asdict(checked), ensure_ascii=False))
+    else:
+        for finding in checked.findings:
+            out.print(f"{finding.code}  {finding.subject}  {finding.detail_zh}", markup=False, highlight=False)
+        out.print(f"{checked.lessons} 节课，{checked.objects} 个对象，{len(checked.findings)} 处不一致")
+    raise typer.Exit(1 if checked.findings else 0)
+
+
+@recorders.command("add")
+def recorder_add(
+    school: Annotated[str, typer.Argument(help="学校代号。")], room: Annotated[str, typer.Argument(help="教室代号。")]
+) -> None:
+    """给一台录播主机发一把只能写自己目录的密钥。密钥只显示这一次。"""
+    from api.operate import add_recorder
+
+    chosen = settings()
+    endpoint, key = add_recorder(chosen, school, room)
+    out.print(f"S3 地址      {endpoint}\n桶          {key.bucket}\n目录        {school}/{room}/", markup=False)
+    out.print(f"Access Key  {key.access_key}\nSecret Key  {key.secret_key}", markup=False, soft_wrap=True)
+
+
+@recorders.command("list")
+def recorder_list() -> None:
+    """列出已发出的密钥（不含密钥本身）。"""
+    from api.operate import recorder_keys
+
+    table = Table("Access Key", "目录", "发出", "收回")
+    for known in recorder_keys(settings()).list():
+        revoked = f"{known.revoked_at:%Y-%m-%d %H:%M}" if known.revoked_at else ""
+        table.add_row(known.access_key, f"{known.school}/{known.room}/", f"{known.issued_at:%Y-%m-%d %H:%M}", revoked)
+    out.print(table)
+
+
+@recorders.command("revoke")
+def recorder_revoke(access_key: Annotated[str, typer.Argument(help="Access Key。")]) -> None:
+    """收回一把密钥，马上生效。"""
+    from api.operate import recorder_keys
+
+    recorder_keys(settings()).revoke(access_key)
+    out.print("已收回。")
+
+
+if __name__ == "__main__":
+    main()

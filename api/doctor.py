@@ -1,0 +1,114 @@
+"""`huikan doctor`: looks at everything a lesson needs and says the remedy for what is missing. Changes nothing."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from api.state import serving, store_endpoint
+from archive.errors import HuikanError, Unavailable
+from archive.settings import Settings
+from archive.tool import Limits, run_tool
+from ingest.engine import living
+from ingest.runtime import open_catalog, open_index, open_speech, open_store
+
+_GIB = 2**30
+_ENCODERS = ("libx264", "aac")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`ok` False needs a person; `remedy_zh` says what to do. `note_zh` is what was seen."""
+
+    name_zh: str
+    ok: bool
+    note_zh: str
+    remedy_zh: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """One check after the other, as they come: some take seconds."""
+    yield from (
+        _guarded("ffmpeg", lambda: _ffmpeg()),
+        _guarded("磁盘", lambda: _disk(settings)),
+        _guarded("目录库", lambda: _catalog(settings)),
+        _guarded("对象存储", lambda: _store(settings)),
+        _guarded("检索索引", lambda: _index(settings)),
+        _guarded("语音模型", lambda: _speech(settings)),
+        _guarded("工作进程", lambda: _worker(settings)),
+    )
+
+
+def _guarded(name_zh: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Unavailable as error:
+        return Check(name_zh, False, str(error), error.remedy_zh)
+    except HuikanError as error:
+        return Check(name_zh, False, str(error), error.reason_zh)
+
+
+def _ffmpeg() -> Check:
+    told = run_tool(["ffmpeg", "-hide_banner", "-version"], limits=Limits(wall_s=20)).stdout.decode()
+    version = told.splitlines()[0].removeprefix("ffmpeg version ").split(" ")[0]
+    run_tool(["ffprobe", "-hide_banner", "-version"], limits=Limits(wall_s=20))
+    encoders = run_tool(["ffmpeg", "-hide_banner", "-encoders"], limits=Limits(wall_s=20)).stdout.decode()
+    missing = [name for name in _ENCODERS if f" {name} " not in encoders]
+    if missing:
+        return Check("ffmpeg", False, f"{version}，缺少编码器 {'、'.join(missing)}", "请安装：apt install ffmpeg。")
+    return Check("ffmpeg", True, version)
+
+
+def _disk(settings: Settings) -> Check:
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    free = shutil.disk_usage(settings.home).free
+    wanted = settings.disk_reserve_bytes + 2 * _GIB
+    note = f"{settings.home.absolute()} 剩余 {free / _GIB:.1f} GB"
+    if free < wanted:
+        return Check("磁盘", False, note, f"至少应剩余 {wanted / _GIB:.1f} GB：请清理，或把 HUIKAN_HOME 指到更大的盘。")
+    return Check("磁盘", True, note)
+
+
+def _catalog(settings: Settings) -> Check:
+    catalog = open_catalog(settings)
+    try:
+        catalog.migrate()
+        return Check("目录库", True, f"{catalog.database.url.get_backend_name()}，{len(catalog.lessons.every())} 节课")
+    finally:
+        catalog.close()
+
+
+def _store(settings: Settings) -> Check:
+    endpoint = store_endpoint(settings)
+    open_store(settings, endpoint).ready()
+    return Check("对象存储", True, endpoint)
+
+
+def _index(settings: Settings) -> Check:
+    index = open_index(settings)
+    try:
+        return Check(
+            "检索索引", True, f"{'Meilisearch' if settings.meili_url else '内置'}，{len(index.lesson_ids())} 节课"
+        )
+    finally:
+        index.close()
+
+
+def _speech(settings: Settings) -> Check:
+    told = open_speech(settings).describe()
+    if told.folder is None:
+        return Check("语音模型", False, f"{told.name} 不在本机", told.remedy_zh)
+    kind = "多语言" if told.multilingual else "只懂英语：中文课会等到换上多语言模型"
+    return Check("语音模型", True, f"{told.name}（{kind}），{told.folder}")
+
+
+def _worker(settings: Settings) -> Check:
+    catalog = open_catalog(settings)
+    try:
+        alive = living(catalog.database, settings.lease_ttl_s)
+    finally:
+        catalog.close()
+    where = serving(settings.home)
+    note = f"{len(alive)} 个在工作" + (f"，网页在 {where.url}" if where else "")
+    if not alive:
+        return Check("工作进程", False, note, "请运行 huikan serve（一台机器）或 huikan worker（多台机器）。")
+    return Check("工作进程", True, note)

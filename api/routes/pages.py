@@ -1,0 +1,139 @@
+"""The pages. Each works as plain HTML; htmx exchanges parts of them where that saves a wait."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from api.access import scope_of
+from api.arriving import STAGES_ZH, arrivals, of_recording
+from api.deps import Browser, ConsentLesson, Operator, ViewerDep, WatchedLesson, Web, WebDep
+from api.finding import PAGE_HITS, find
+from api.rendering import static_address
+from api.routes.asking import Grade, Offset, ProgrammeName, School, Subject
+from api.routes.staff import put_consent
+from archive.model import Lesson, Programme, Transcript
+from search import query as asked
+
+router = APIRouter(include_in_schema=False)
+
+_CARDS = 24
+_MOMENTS = 100  # on the lesson's own page
+_SECONDS = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
+
+
+@router.get("/")
+def library(
+    request: Request,
+    viewer: Browser,
+    web: WebDep,
+    subject: Subject = "",
+    grade: Grade = "",
+    programme: ProgrammeName = None,
+    offset: Offset = 0,
+) -> Response:
+    scope = scope_of(viewer)
+    chosen = {"subject": subject, "grade": grade, "programme": programme}
+    lessons, total = web.catalog.lessons.published(
+        scope, subject=subject, grade=grade, programme=programme, limit=_CARDS, offset=offset
+    )
+    return web.pages.page(
+        request,
+        "library.html",
+        viewer,
+        lessons=lessons,
+        total=total,
+        shelf=web.catalog.lessons.shelf(scope),
+        programmes={kind.value: kind.zh for kind in Programme},
+        chosen=chosen,
+        offset=offset,
+        step=_CARDS,
+    )
+
+
+@router.get("/search")
+def search(
+    request: Request,
+    viewer: Browser,
+    web: WebDep,
+    q: Annotated[str, Query(max_length=1000)] = "",
+    subject: Subject = "",
+    grade: Grade = "",
+    school: School = "",
+    offset: Offset = 0,
+) -> Response:
+    text = q.strip()[: asked.MAX_QUERY_CHARS]
+    wanted = asked.Query(text, subject, grade, school, limit=PAGE_HITS, offset=offset)
+    found = find(web, viewer, wanted)
+    return web.pages.page(
+        request,
+        "search.html",
+        viewer,
+        q=text,
+        found=found,
+        shelf=web.catalog.lessons.shelf(scope_of(viewer)),
+        chosen={"subject": subject, "grade": grade},
+        offset=offset,
+        step=PAGE_HITS,
+    )
+
+
+@router.get("/lesson/{lesson_id}")
+def lesson(
+    request: Request,
+    lesson: WatchedLesson,
+    viewer: ViewerDep,
+    web: WebDep,
+    t: Annotated[str, Query(max_length=40)] = "",
+    q: Annotated[str, Query(max_length=1000)] = "",
+) -> Response:
+    playable = web.playables.of(lesson.id)
+    if playable is None:
+        arriving = of_recording(web, web.catalog.outputs.recording(lesson.recording_id))
+        return web.pages.page(request, "waiting.html", viewer, lesson=lesson, arriving=arriving, stages_zh=STAGES_ZH)
+    if "hx-request" in request.headers:  # the page that waited for this asks again and again: it is to load anew
+        return Response(headers={"HX-Refresh": "true"})
+    text = q.strip()[: asked.MAX_QUERY_CHARS]
+    return web.pages.page(
+        request,
+        "lesson.html",
+        viewer,
+        lesson=lesson,
+        playable=playable,
+        link=web.links.to(lesson.id, viewer),
+        transcript=_transcript(web, lesson),
+        q=text,
+        found=find(web, viewer, asked.Query(text, lesson_id=lesson.id, limit=_MOMENTS), moments=_MOMENTS),
+        start_ms=start_ms(t),
+        hls=static_address("vendor/hls.min.js"),
+    )
+
+
+@router.post("/lesson/{lesson_id}/consent")
+def consent(lesson: ConsentLesson, web: WebDep, consent: Annotated[str, Form()] = "") -> Response:
+    put_consent(web, lesson, consent=consent == "yes")
+    return RedirectResponse(f"/lesson/{lesson.id}", 303)
+
+
+@router.get("/arrivals")
+def arrived(request: Request, viewer: Operator, web: WebDep) -> Response:
+    return web.pages.page(request, "arrivals.html", viewer, arrivals=arrivals(web), stages_zh=STAGES_ZH)
+
+
+@router.get("/favicon.ico")
+def favicon() -> Response:
+    return RedirectResponse(static_address("logo.svg"), 308)
+
+
+def start_ms(text: str) -> int:
+    """`t=83.25` in milliseconds; 0 for anything that is no time."""
+    found = _SECONDS.fullmatch(text)
+    return int(found[1]) * 1000 + int((found[2] or "").ljust(3, "0")) if found else 0
+
+
+def _transcript(web: Web, lesson: Lesson) -> Transcript | None:
+    publication = web.catalog.outputs.publication(lesson.id)
+    if publication is None or publication.speech_edition is None:
+        return None
+    return web.catalog.outputs.transcript(publication.recording_id, publication.speech_edition)

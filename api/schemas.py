@@ -1,0 +1,234 @@
+"""What the JSON API says. Field descriptions are the API's documentation; api.docs renders them."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from archive.model import Cue, Lesson, Refusal, StageState, Transcript
+from search.hits import Hit
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LessonOut(_Model):
+    """One lesson, as whoever may watch it sees it."""
+
+    id: str
+    title: str
+    subject: str = Field(description="学科，例如 数学；空表示未知")
+    grade: str = Field(description="年级，例如 七年级；空表示未知")
+    teacher: str
+    programme: str = Field(description="课的类型：live、sync、delivered、master、research、micro、parents、lecture")
+    programme_zh: str
+    language: str = Field(description="授课语言：zh 或 en")
+    school: str
+    room: str
+    started_at: datetime = Field(description="教室里的时间，不带时区")
+    duration_ms: int
+    published_at: datetime | None = Field(description="可以播放的时刻（UTC）；null 表示还不能播放")
+    searchable: bool = Field(description="课堂内容是否已能搜索")
+    page: str = Field(description="网页地址")
+
+    @classmethod
+    def of(cls, lesson: Lesson) -> "LessonOut":
+        return cls(
+            id=lesson.id,
+            title=lesson.title,
+            subject=lesson.subject,
+            grade=lesson.grade,
+            teacher=lesson.teacher,
+            programme=lesson.programme.value,
+            programme_zh=lesson.programme.zh,
+            language=lesson.language,
+            school=lesson.school,
+            room=lesson.room,
+            started_at=lesson.started_at,
+            duration_ms=lesson.duration_ms,
+            published_at=lesson.published_at,
+            searchable=lesson.searchable_at is not None,
+            page=f"/lesson/{lesson.id}",
+        )
+
+
+class LessonList(_Model):
+    """One page of the library, newest first."""
+
+    items: list[LessonOut]
+    total: int = Field(description="符合条件的课一共有多少（只数你能看到的）")
+    limit: int
+    offset: int
+
+
+class CaptionOut(_Model):
+    language: str = Field(description="BCP 47，例如 zh-Hans")
+    label: str
+    url: str = Field(description="WebVTT")
+
+
+class PlaybackOut(_Model):
+    """Where the player starts. All addresses hold until `expires_at`; then ask again."""
+
+    playlist: str = Field(description="HLS 多码率播放列表；其中的相对地址无需再登录")
+    captions: list[CaptionOut]
+    poster: str | None
+    duration_ms: int
+    expires_at: int = Field(description="失效时刻，Unix 秒")
+
+
+class CueOut(_Model):
+    start_ms: int
+    end_ms: int
+    text: str
+
+    @classmethod
+    def of(cls, cue: Cue) -> "CueOut":
+        return cls(start_ms=cue.span.start_ms, end_ms=cue.span.end_ms, text=cue.text)
+
+
+class TranscriptOut(_Model):
+    """What was said. While it is not ready there are no cues; a ready one without cues means that nobody spoke."""
+
+    ready: bool
+    language: str | None = None
+    source: str | None = Field(None, description="captions：随录像上传的字幕；speech：语音识别")
+    cues: list[CueOut] = []
+
+    @classmethod
+    def of(cls, transcript: Transcript | None) -> "TranscriptOut":
+        if transcript is None:
+            return cls(ready=False, language=None, source=None, cues=[])
+        cues = [CueOut.of(cue) for cue in transcript.cues]
+        return cls(ready=True, language=transcript.language, source=transcript.source, cues=cues)
+
+
+class HitOut(_Model):
+    """One moment. `marks` are half-open stretches of `text`, in characters (code points)."""
+
+    start_ms: int = Field(description="从这里开始播放")
+    end_ms: int
+    kind: str = Field(description="title：课名、老师等；said：课堂上说的话")
+    text: str
+    marks: list[tuple[int, int]]
+    matched_by: str = Field(description="exact：字面相同；sound：读音相同")
+    page: str
+
+    @classmethod
+    def of(cls, hit: Hit) -> "HitOut":
+        return cls(
+            start_ms=hit.start_ms,
+            end_ms=hit.end_ms,
+            kind=hit.kind,
+            text=hit.text,
+            marks=list(hit.marks),
+            matched_by=hit.matched_by,
+            page=f"/lesson/{hit.lesson_id}?t={hit.start_ms / 1000:g}",
+        )
+
+
+class FoundLesson(_Model):
+    lesson: LessonOut
+    hits: list[HitOut] = Field(description="按课内时间排列的时刻")
+    hidden: int = Field(description="还有多少个时刻没有列出")
+
+
+class SearchOut(_Model):
+    """Lessons in the order of their best hit."""
+
+    query: str
+    lessons: list[FoundLesson]
+    more: bool = Field(description="后面还有")
+
+
+class ShelfOut(_Model):
+    """What the library can be filtered by: value → number of lessons that you may see."""
+
+    subjects: dict[str, int]
+    grades: dict[str, int]
+    schools: dict[str, int]
+    programmes: dict[str, int]
+
+
+class RefusedOut(_Model):
+    code: str
+    reason_zh: str
+
+    @classmethod
+    def of(cls, refusal: Refusal | None) -> "RefusedOut | None":
+        return cls(code=refusal.code, reason_zh=refusal.reason_zh) if refusal else None
+
+
+class ObstacleOut(_Model):
+    code: str
+    reason_zh: str = Field(description="为什么在等，以及可以做什么")
+    attempts: int
+    retry_at: datetime | None
+
+
+class StageOut(_Model):
+    name: str = Field(description="received、probed、encoded、transcribed、indexed、published")
+    done: bool
+    fraction: float
+    obstacle: ObstacleOut | None
+
+    @classmethod
+    def of(cls, state: StageState) -> "StageOut":
+        known = state.obstacle
+        obstacle = None
+        if known is not None:
+            obstacle = ObstacleOut(
+                code=known.code, reason_zh=known.reason_zh, attempts=known.attempts, retry_at=known.retry_at
+            )
+        return cls(name=state.stage.value, done=state.done, fraction=state.fraction, obstacle=obstacle)
+
+
+class ArrivalOut(_Model):
+    """One object that a recorder sent. Without `recording_id` it is refused, or not taken in yet."""
+
+    key: str
+    recording_id: str | None
+    lesson_id: str | None
+    title: str | None
+    at: datetime = Field(description="到达时刻（UTC）")
+    size_bytes: int | None
+    stages: list[StageOut]
+    published: bool
+    searchable: bool
+    refused: RefusedOut | None
+
+
+class ProgressOut(_Model):
+    lesson_id: str
+    recording_id: str
+    consent: bool | None = Field(description="监护人是否同意学生观看；null 表示还没有人说")
+    published: bool
+    searchable: bool
+    stages: list[StageOut]
+    refused: RefusedOut | None
+
+
+class ConsentIn(_Model):
+    consent: StrictBool = Field(description="true：同意学生观看；false：撤回")
+
+
+class HealthOut(_Model):
+    """`status` is ok, degraded (viewers notice nothing yet) or down."""
+
+    status: str
+    parts: dict[str, bool]
+
+
+class NotedOut(_Model):
+    noted: bool = Field(description="这条通知是否涉及一个录像文件")
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str | None = None
+    errors: list[dict[str, object]] | None = None
