@@ -7,7 +7,7 @@ from api.deps import Web
 from archive.keys import shown
 from archive.model import Lesson, Obstacle, Recording, Refusal, Stage, StageState
 
-SHOWN = 100
+SHOWN = 60  # the page asks again every few seconds
 
 STAGES_ZH = {
     Stage.RECEIVED: "收到",

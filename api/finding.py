@@ -6,7 +6,7 @@ from api.access import Viewer, scope_of
 from api.deps import Web
 from archive.model import Lesson
 from search.hits import LessonHits, by_lesson
-from search.query import Query, Scope
+from search.query import Query
 
 MOMENTS = 5  # of each lesson in a list; all of them on the lesson's own page
 PAGE_HITS = 60
@@ -30,7 +30,7 @@ def find(web: Web, viewer: Viewer, query: Query, *, moments: int = MOMENTS) -> F
     The index lags behind the catalog, so the catalog has the last word on each lesson: consent withdrawn a second ago counts.
     """
     scope = scope_of(viewer)
-    results = web.parts.index.search(replace(query, scope=Scope(scope.consented_only, scope.schools)))
+    results = web.parts.index.search(replace(query, scope=scope))
     groups = by_lesson(results, moments=moments)
     known = web.catalog.lessons.among((group.lesson_id for group in groups), scope)
     lessons = tuple(FoundLesson(known[group.lesson_id], group) for group in groups if group.lesson_id in known)

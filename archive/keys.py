@@ -3,7 +3,6 @@
     incoming bucket   <school>/<room>/<date>T<time>[-<part>].<ext>          written by recorders
     media bucket      source/<recording>.<ext>                              the bytes, immutable
                       rendition/<recording>/e<edition>/<rung>/<file>        fMP4 HLS
-                      rendition/<recording>/e<edition>/main.m3u8            the multivariant playlist
                       transcript/<recording>/e<edition>/<language>.vtt
                       still/<recording>/e<edition>/poster.jpg
 
@@ -77,10 +76,6 @@ def rendition_prefix(recording_id: str, edition: int) -> str:
 
 def rung_prefix(recording_id: str, edition: int, rung: str) -> str:
     return f"{rendition_prefix(recording_id, edition)}/{rung}"
-
-
-def multivariant_key(recording_id: str, edition: int) -> str:
-    return f"{rendition_prefix(recording_id, edition)}/main.m3u8"
 
 
 def transcript_key(recording_id: str, edition: int, language: str) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import structlog
-from archive.store import StoredObject
 
 from archive.database import now
 from archive.model import Arrival
+from archive.store import StoredObject
 from ingest.engine import Runs
 from ingest.runtime import Runtime
 

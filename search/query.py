@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from archive.model import Programme
+from archive.model import Programme, Scope
 from search import sounds, words
 from search.passages import Passage
 from search.words import Word
@@ -27,22 +27,13 @@ _FILLERS = """
 FILLERS = frozenset(_FILLERS.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the asker may know of at all. Made by the server from who is asking, never from what was sent.
-
-    `schools` None means every school; an empty set means none.
-    """
-
-    consented_only: bool = True
-    schools: frozenset[str] | None = None
-
-    def admits(self, passage: Passage) -> bool:
-        return (passage.consent or not self.consented_only) and (self.schools is None or passage.school in self.schools)
-
-
 STUDENTS = Scope()
 STAFF = Scope(consented_only=False)
+
+
+def admits(scope: Scope, passage: Passage) -> bool:
+    """Whether the asker may know of the passage's lesson, as far as the index knows."""
+    return (passage.consent or not scope.consented_only) and (scope.schools is None or passage.school in scope.schools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class Query:
 
     def admits(self, passage: Passage) -> bool:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
-        return self.scope.admits(passage) and all(
+        return admits(self.scope, passage) and all(
             getattr(passage, name) == value for name, value in self.filters.items()
         )
 

@@ -1,5 +1,6 @@
 """The documentation says what is true: generated pages are fresh, links lead somewhere, named files exist."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.manual import settings_page
+from ingest.recorder import upload_policy
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -30,6 +32,12 @@ def test_the_page_of_commands_is_fresh() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_policy_in_the_manual_is_the_one_that_is_tested() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = json.loads(page[page.index('{"Version"') : page.index("]}]}") + 4])
+    assert shown == upload_policy("xinghuo", "301", "incoming")
 
 
 def test_every_decision_is_numbered_once_and_says_what_was_weighed() -> None:

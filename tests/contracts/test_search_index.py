@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archive.model import Programme
+from archive.model import Programme, Scope
 from search import words
 from search.hits import Hit
 from search.index import SearchIndex
-from search.query import STAFF, STUDENTS, Query, Scope
+from search.query import STAFF, STUDENTS, Query
 from tests.search.engines import ENGINES, opened, passage, reopened, said
 
 SCHOOLS = ("xinghuo", "chaoyang", "hong-qi")

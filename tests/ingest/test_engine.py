@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from archive.database import Database
 from archive.errors import Unavailable
 from ingest import engine
 from ingest.engine import Lease, Runs, living
+from tests.serving import eventually
 
 SCRIPT = Path(__file__).with_name("lease_worker.py")
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -57,14 +57,6 @@ def start(addresses: tuple[str, str], tmp_path: Path) -> Iterator[Start]:
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-
-
-def eventually(seen: Callable[[], bool], within_s: float = 30) -> None:
-    """Waits for a fact, not for a time: the limit is only there so that a fault ends the test."""
-    limit = time.monotonic() + within_s
-    while not seen():
-        assert time.monotonic() < limit, "it never came true"
-        time.sleep(0.05)
 
 
 def lines(tmp_path: Path) -> list[str]:

@@ -13,12 +13,10 @@ from ingest import steps, workspace
 from ingest.intake import take_in
 from ingest.runtime import Runtime
 from ingest.verify import verify
-from search.query import Query
-from search.query import Scope as SearchScope
+from search.query import STAFF, Query
 from tests.ingest.conftest import KEY, SIDECAR, VTT, FakeEar
 
 Put = Callable[[str, bytes], str]
-STAFF = SearchScope(consented_only=False)
 
 
 @pytest.fixture

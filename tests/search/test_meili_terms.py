@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive.model import Programme
+from archive.model import Programme, Scope
 from search.meili_terms import document_of, filters_of, ways_of
-from search.query import Query, Scope, parse
+from search.query import Query, parse
 from tests.search.engines import passage, patiently
 
 CONDITION = re.compile(

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archive.model import Scope
 from search import sounds
-from search.query import MAX_QUERY_CHARS, MIN_SYLLABLES, Query, Scope, parse
+from search.query import MAX_QUERY_CHARS, MIN_SYLLABLES, Query, parse
 from tests.search.engines import passage, patiently
 
 
