@@ -38,6 +38,7 @@ from search.index import warm
 log = structlog.get_logger()
 
 _STOP_S = 10.0
+_WARM_AFTER_S = 15.0
 _RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
 _PORTS_TRIED = 50
 
@@ -79,7 +80,7 @@ def serve(settings: Settings) -> None:
         if store:
             _watch(store.pid, server, lost)
         stack.callback(withdraw, settings.home)
-        threading.Thread(target=warm, name="warm", daemon=True).start()  # or the first child who searches waits for it
+        _warm_later()
         _announce(server, settings, Serving(address, endpoint, os.getpid()))
         server.run(sockets=[listener])
         if lost.is_set():
@@ -136,6 +137,13 @@ def _watch(pid: int, server: uvicorn.Server, lost: threading.Event) -> None:
             server.should_exit = True
 
     threading.Thread(target=wait, name="watch", daemon=True).start()
+
+
+def _warm_later() -> None:
+    """The first search would wait for the dictionaries (3 s of CPU). Not at once: starting has better uses for the CPU."""
+    timer = threading.Timer(_WARM_AFTER_S, warm)
+    timer.daemon = True
+    timer.start()
 
 
 def _end_on_signal() -> None:

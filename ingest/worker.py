@@ -23,7 +23,6 @@ from ingest import engine, workspace
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
 from ingest.workflow import Road
-from search.index import warm
 
 log = structlog.get_logger()
 
@@ -53,7 +52,6 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         engine.launch(settings.engine_address, name, engine.Limits())
         runs = engine.Runs(settings.engine_address)
         log.info("worker ready", executor=name)
-        threading.Thread(target=warm, name="warm", daemon=True).start()
         _every(settings.lease_ttl_s / 3, stop, "lease", lambda: _keep_lease(lease))
         _every(settings.scan_interval_s, stop, "scan", lambda: scan(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))

@@ -123,7 +123,7 @@ def test_ctrl_c_stops_everything_in_order_and_leaves_no_orphan(huikan: Huikan) -
 
 def test_a_worker_that_is_killed_is_started_again_and_goes_on(huikan: Huikan, tiny_recording: Path) -> None:
     huikan.start()
-    worker = next(pid for pid in huikan.tree() if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    worker = next(pid for pid in huikan.tree() if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
     send(huikan, tiny_recording)
     eventually(lambda: KEY in huikan.arrivals(), 60, "the arrival")
     os.kill(worker, signal.SIGKILL)

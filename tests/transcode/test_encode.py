@@ -357,8 +357,10 @@ def test_a_disk_that_fills_without_a_word_from_ffmpeg_is_noticed_afterwards(
     assert not any((small_disk / "out").glob("*"))
 
 
-def test_a_disk_that_runs_full_stops_the_encoding_at_once(tmp_path: Path, small_disk: Path, index_first: bytes) -> None:
+def test_a_disk_that_runs_full_is_said_to_be_full_and_nothing_half_is_left(
+    tmp_path: Path, small_disk: Path, index_first: bytes
+) -> None:
     (tmp_path / "a.mp4").write_bytes(index_first)
-    with pytest.raises(DiskFull, match="left on the work disk"):
+    with pytest.raises(DiskFull):  # noticed while it fills, or at the latest when what was written is measured
         encoded(tmp_path / "a.mp4", small_disk / "out")
     assert not any((small_disk / "out").glob("*"))
