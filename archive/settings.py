@@ -20,7 +20,7 @@ _WEAK = {"minioadmin", "password", "admin", "changeme", "huikan", "12345678", "s
 
 
 class Settings(BaseSettings):
-    """The one settings object. Construct it with `Settings.load()`; tests pass keyword arguments."""
+    """The one settings object. `Settings().with_secrets()` reads it; tests pass keyword arguments."""
 
     model_config = SettingsConfigDict(env_prefix="HUIKAN_", extra="forbid", frozen=True, validate_default=True)
 

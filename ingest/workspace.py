@@ -1,8 +1,8 @@
-"""The work disk: where sources are fetched to and outputs are made, budgeted before use and swept after.
+"""The work disk: where sources are fetched to and outputs are made, budgeted before use and swept after. Below Settings.work_dir:
 
-    <home>/work/source/<recording>          the bytes, fetched once for all steps of a recording
-    <home>/work/encode/<recording>-e<N>/    a ladder in the making; `whole.json` marks it complete
-    <home>/work/scratch/<random>            everything short-lived
+    source/<recording>          the bytes, fetched once for all steps of a recording
+    encode/<recording>-e<N>/    a ladder in the making; `whole.json` marks it complete
+    scratch/<random>            everything short-lived
 
 Nothing here is needed after a crash, but what is whole is used again.
 """
