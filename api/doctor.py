@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from api.state import serving, store_endpoint
 from archive.errors import HuikanError, Unavailable
+from archive.sandbox import REMEDY_ZH, level
 from archive.settings import Settings
-from archive.tool import Limits, run_tool
+from archive.tool import Confined, Limits, run_tool
 from ingest.engine import living
 from ingest.runtime import open_catalog, open_index, open_speech, open_store
 
@@ -29,6 +30,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """One check after the other, as they come: some take seconds."""
     yield from (
         _guarded("ffmpeg", lambda: _ffmpeg()),
+        _guarded("隔离", lambda: _sandbox()),
         _guarded("磁盘", lambda: _disk(settings)),
         _guarded("目录库", lambda: _catalog(settings)),
         _guarded("对象存储", lambda: _store(settings)),
@@ -48,14 +50,31 @@ def _guarded(name_zh: str, check: Callable[[], Check]) -> Check:
 
 
 def _ffmpeg() -> Check:
-    told = run_tool(["ffmpeg", "-hide_banner", "-version"], limits=Limits(wall_s=20)).stdout.decode()
+    """Asked as recordings are decoded, in the sandbox: what it cannot see there would be missing at work."""
+    told = _asked("ffmpeg", "-version")
     version = told.splitlines()[0].removeprefix("ffmpeg version ").split(" ")[0]
-    run_tool(["ffprobe", "-hide_banner", "-version"], limits=Limits(wall_s=20))
-    encoders = run_tool(["ffmpeg", "-hide_banner", "-encoders"], limits=Limits(wall_s=20)).stdout.decode()
+    _asked("ffprobe", "-version")
+    encoders = _asked("ffmpeg", "-encoders")
     missing = [name for name in _ENCODERS if f" {name} " not in encoders]
     if missing:
         return Check("ffmpeg", False, f"{version}，缺少编码器 {'、'.join(missing)}", "请安装：apt install ffmpeg。")
     return Check("ffmpeg", True, version)
+
+
+def _asked(program: str, question: str) -> str:
+    return run_tool(
+        [program, "-hide_banner", question], limits=Limits(wall_s=20), confined=Confined(())
+    ).stdout.decode()
+
+
+def _sandbox() -> Check:
+    match level():
+        case "bubblewrap":
+            return Check("隔离", True, "bubblewrap：处理录像的程序看不到网络、别的文件和别的进程")
+        case "unshare":
+            return Check("隔离", True, "unshare：处理录像的程序没有网络，但看得到本机文件", REMEDY_ZH)
+        case "none":
+            return Check("隔离", False, "没有：恶意录像一旦攻破 ffmpeg，就能读到本机文件并联网", REMEDY_ZH)
 
 
 def _disk(settings: Settings) -> Check:

@@ -26,6 +26,7 @@ from api.app import create_app
 from api.deps import Parts
 from api.embedded import EmbeddedStore, seaweedfs
 from api.state import Serving, announce, withdraw
+from archive import sandbox
 from archive.errors import Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
@@ -64,6 +65,7 @@ class ServedRuns:
 
 def serve(settings: Settings) -> None:
     """Runs until SIGTERM or Ctrl-C. Raises Misconfigured or Unavailable when it cannot start, or lost its store."""
+    sandbox.demand(settings.sandbox)
     _end_on_signal()
     with ExitStack() as stack:
         stack.callback(only_one(settings.home / "serve.lock").close)

@@ -99,6 +99,7 @@ class VideoTrack:
     rotation: int = 0
     interlaced: bool = False
     pixel_format: str = "yuv420p"
+    view: str = ""  # teacher, students, screen, mixed; empty where the recorder does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,39 @@ class Rendition:
     size_bytes: int
     duration_ms: int
     playlist_key: str
+    view: str = "main"  # which video track; "" for sound
+    keyframe_bandwidth_bps: int = 0  # the peak of its keyframes alone, for fast seeking; 0 for sound
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One picture of the board, shown during `span`. `name` is its file's, beside the others of its board."""
+
+    span: Span
+    name: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The lesson as pictures that stand still: one a page turn, tiling it without gaps, and the sheets of the storyboard.
+
+    `size_bytes` counts the stills, not the storyboard: what a viewer of sound and board loads besides the sound.
+    """
+
+    stills: tuple[Still, ...]
+    storyboard: tuple[str, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What of a recording could not be read, though the rest is played: the lesson is degraded, not refused."""
+
+    lost_ms: int
+    reason_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +293,7 @@ class Recording:
     take: int
     probe: Probe | None = None
     refusal: Refusal | None = None
+    damage: Damage | None = None  # None until encoded, and for a recording without a flaw
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,19 @@ class Settings(BaseSettings):
     speech_instead_of_captions: bool = Field(False, description="即使录像带有字幕文件，也用语音识别。")
 
     encode_preset: str = Field("medium", description="x264 预设；积压多时可用 veryfast。")
+    encoder: Literal["x264", "nvenc", "vaapi"] = Field(
+        "x264", description="视频编码器；nvenc 与 vaapi 需要显卡，先用 huikan doctor 检查。"
+    )
+    encode_at_once: int = Field(0, ge=0, description="一个工作进程同时编码几段；0 按核数与内存自动。")
     encode_threads: int = Field(0, ge=0, description="编码线程数；0 为自动。")
     max_duration_min: int = Field(240, ge=1, description="接收的最长录像，分钟。")
     max_recording_bytes: int = Field(20 * 2**30, ge=1, description="接收的最大录像，字节。")
     disk_reserve_bytes: int = Field(512 * 2**20, ge=0, description="工作盘上始终留空的字节数；不足时任务等待。")
+
+    sandbox: Literal["auto", "required"] = Field(
+        "auto",
+        description="处理录像的程序（ffmpeg）在隔离中运行。auto 用本机能做到的最强一级；required 在完全不能隔离时拒绝启动。",
+    )
 
     scan_interval_s: float = Field(15, gt=0, description="多久扫描一次上传桶，秒。")
     lease_ttl_s: float = Field(30, gt=1, description="工作进程多久没有心跳就算失效，秒。")

@@ -1,33 +1,38 @@
 """The one place where child processes are born.
 
-A tool runs in its own process group, with an environment that holds no secret of ours, under limits, with its input
-closed and its output bounded; `run_tool` returns only when the whole group is gone. It also dies with us: launch.py
-asks the kernel for SIGKILL at its parent's death (PR_SET_PDEATHSIG). The kernel's "parent" is the *thread* that
-forked; that thread stays inside `run_tool` for as long as the tool lives, so the signal can only mean that our process
-was killed. (A grandchild is not covered by that signal: run programs that do their own work, or exec.)
+A tool runs in its own session and process group, with an environment that holds no secret of ours, under limits, with
+its input closed and its output bounded; `run_tool` returns only when the whole group is gone. One that reads foreign
+bytes is given `confined`: archive.sandbox says what it then sees. It also dies with us: launch.py asks the kernel for
+SIGKILL at its parent's death (PR_SET_PDEATHSIG). The kernel's "parent" is the *thread* that forked; that thread stays
+inside `run_tool` for as long as the tool lives, so the signal can only mean that our process was killed. (A grandchild
+is not covered by that signal: run programs that do their own work, or exec. bwrap, whose child a confined tool is, asks
+for the same signal on its behalf.)
 """
 
 import errno
 import os
+import select
 import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from archive import sandbox
 from archive.errors import Cancelled, DiskFull, ToolFailed, ToolTimeout, Unavailable
+from archive.launch import EXIT_NOT_CONFINED
+from archive.sandbox import Confined
 
 STDOUT_LIMIT_BYTES = 8 * 2**20  # ffprobe's JSON of a 16-track file is some 40 KB
 STDERR_TAIL_BYTES = 16 * 2**10
 LINE_LIMIT_BYTES = 64 * 2**10
 POLL_S = 0.4  # how often `cancelled` is asked: often enough to stop within a second, though it may be a database query
 
-_LAUNCHER = Path(__file__).with_name("launch.py")
+_GRACE_S = 10  # for bwrap to notice that its tool was killed; a process in the midst of a disk write dies after it
 _CANNOT_RUN = (126, 127)  # the launcher's and the dynamic linker's way of saying that the program never began
 _DISK_FULL = tuple(os.strerror(code).encode() for code in (errno.ENOSPC, errno.EDQUOT))  # as a tool in C says it
 _INSTALL_ZH = {"ffmpeg": "请安装：apt install ffmpeg。", "ffprobe": "请安装：apt install ffmpeg。"}
@@ -61,51 +66,71 @@ def run_tool(
     on_line: Callable[[str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     env_extra: Mapping[str, str] | None = None,
+    confined: Confined | None = None,
 ) -> Finished:
     """Run `argv` to its end. `on_line` gets stdout's lines as they come; `cancelled` is asked twice a second or more.
+    With `confined` it sees no more of this machine than that, as far as the machine can hold it to it.
 
     Raises Cancelled; ToolTimeout when wall or CPU seconds are used up; DiskFull when the tool met a full disk, whatever
-    it returned; Unavailable when it is missing, cannot begin, or was killed from outside; ToolFailed for any other end.
+    it returned; Unavailable when it is missing, cannot begin, cannot be confined as this machine otherwise can, or was
+    killed from outside; ToolFailed for any other end.
     """
     name = Path(argv[0]).name
-    with selectors.DefaultSelector() as selector, _start(name, argv, limits, cwd, env_extra or {}) as process:
+    level = sandbox.level() if confined else "none"
+    with (
+        selectors.DefaultSelector() as selector,
+        _start(name, argv, limits, cwd, env_extra or {}, confined) as process,
+    ):
         output = _Output(name, on_line, process, selector)
         try:
             _watch(process, output, limits.wall_s, cancelled)
             _kill_group(process)  # a straggler would keep the pipes open
             output.drain()
         finally:
+            if level == "bubblewrap":
+                _kill_inside(process)
             cpu_s = _end(process)
+    if level != "none":
+        _check_confined(name, process.returncode, output, level)
+    if level == "bubblewrap":
+        process.returncode = _without_bwrap(process.returncode)
     _judge(name, process.returncode, output, cpu_s, limits)
     return Finished(process.returncode, bytes(output.stdout), output.stderr_tail, cpu_s)
 
 
-def tied_to_us(argv: Sequence[str], cpu_s: str = "-", memory_bytes: str = "-", file_bytes: str = "-") -> list[str]:
+def tied_to_us(argv: Sequence[str]) -> list[str]:
     """The command line that runs `argv` (an absolute program first) so that it dies when the thread that starts it does.
 
     For the long-lived children that `run_tool` is not for: the embedded store, a worker beside the server.
     """
-    limits = [cpu_s, memory_bytes, file_bytes]
-    return [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *limits, *argv]
+    return sandbox.launched(argv, "service")
 
 
 def _start(
-    name: str, argv: Sequence[str], limits: Limits, cwd: Path | None, env_extra: Mapping[str, str]
+    name: str,
+    argv: Sequence[str],
+    limits: Limits,
+    cwd: Path | None,
+    env_extra: Mapping[str, str],
+    confined: Confined | None,
 ) -> subprocess.Popen[bytes]:
     program = shutil.which(argv[0])
     if program is None:
         raise Unavailable(name, "not found on PATH", _INSTALL_ZH.get(name, f"请安装 {name}。"))
-    rlimits = ["-" if value is None else str(value) for value in (limits.cpu_s, limits.memory_bytes, limits.file_bytes)]
+    mode, command = "tool", [program, *argv[1:]]
+    if confined:
+        mode, command = sandbox.enclosed(command, confined, cwd)
     try:
         return subprocess.Popen(
-            tied_to_us([program, *argv[1:]], *rlimits),
+            sandbox.launched(command, mode, (limits.cpu_s, limits.memory_bytes, limits.file_bytes)),
             cwd=cwd,
             env=_environment() | dict(env_extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            process_group=0,  # killing the group ends helpers too, and a Ctrl-C at the terminal stays ours to handle
+            # No terminal to type into, a group to kill with its helpers, and a Ctrl-C that stays ours to handle.
+            start_new_session=True,
         )
     except OSError as error:
         raise Unavailable(name, f"cannot start: {error}", "请检查内存与进程数限制。") from error
@@ -216,12 +241,45 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def _kill_inside(process: subprocess.Popen[bytes]) -> None:
+    """bwrap's child is process 1 of a namespace: killed, it takes all the others along, also those that left the group,
+    before bwrap hears of it and ends. So nobody writes any more when this returns, and their CPU seconds are counted.
+    """
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN: bwrap's --die-with-parent does it, a little later
+        return
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+    if children:
+        ended = os.pidfd_open(process.pid)
+        select.select([ended], [], [], _GRACE_S)
+        os.close(ended)
+
+
 def _end(process: subprocess.Popen[bytes]) -> float:
     """Kill what is left, reap, and say how many CPU seconds it took."""
     _kill_group(process)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage.ru_utime + usage.ru_stime
+
+
+def _check_confined(name: str, returncode: int, output: _Output, level: sandbox.Level) -> None:
+    """Raises Unavailable where bwrap or launch.py gave up before the tool began: then its words are the first."""
+    if level == "bubblewrap":
+        gave_up = returncode == 1 and output.stderr_tail.startswith("bwrap: ")
+    else:
+        gave_up = returncode == EXIT_NOT_CONFINED
+    if gave_up:
+        why = ToolFailed(name, returncode, output.stderr_tail).last_line
+        raise Unavailable(name, f"cannot be confined: {why}", sandbox.REMEDY_ZH)
+
+
+def _without_bwrap(returncode: int) -> int:
+    """As the tool itself ended: bwrap says 128 and the signal's number, as shells do."""
+    return 128 - returncode if returncode - 128 in set(signal.Signals) else returncode
 
 
 def _judge(name: str, returncode: int, output: _Output, cpu_s: float, limits: Limits) -> None:

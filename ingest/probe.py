@@ -15,7 +15,7 @@ from archive import hardening
 from archive.errors import ToolFailed, ToolTimeout, Unacceptable, Unreadable
 from archive.model import AudioTrack, Probe, VideoTrack
 from archive.timecode import clock_from_ms, ms_from_seconds
-from archive.tool import Limits, run_tool
+from archive.tool import Confined, Limits, run_tool
 from ingest import sniff
 
 MIN_SIDE_PX = 16  # below one macroblock nothing can be recognised, and encoders refuse
@@ -30,11 +30,19 @@ _ENTRIES = ":".join(
         "format=format_name,duration",
         "stream=index,codec_type,codec_name,channels,sample_rate",
         "stream=width,height,sample_aspect_ratio,avg_frame_rate,r_frame_rate,field_order,pix_fmt",
-        "stream_tags=language",
+        "stream_tags=language,title,handler_name",
         "stream_disposition=attached_pic",
         "stream_side_data=rotation",
     )
 )
+# How recorders name their tracks; the first view whose word is found counts. "mixed" is what the director cut.
+_VIEW_WORDS = {
+    "mixed": ("mixed", "director", "导播", "合成", "电影模式"),
+    "screen": ("screen", "slides", "课件", "屏幕", "电脑", "ppt"),
+    "students": ("student", "学生"),
+    "teacher": ("teacher", "老师", "教师"),
+}
+_MAIN_FIRST = ("mixed", "teacher", "", "screen", "students")
 _AGAIN_ZH = "请在录播主机上检查原文件能否播放，重新导出后再上传。"
 _UNDECODABLE_ZH = f"已损坏，或画面超过 {hardening.MAX_PIXELS // 1_000_000} 百万像素。"
 
@@ -48,7 +56,7 @@ class Acceptance:
 
 
 def probe(path: Path, *, name: str, limits: Acceptance) -> Probe:
-    """The tracks that can be played, in the file's order; `name` is what people know the file by.
+    """The tracks that can be played, the picture to watch first; `name` is what people know the file by.
 
     Raises Unreadable when it is no recording and Unacceptable when it is one that we do not take.
     """
@@ -62,6 +70,9 @@ def probe(path: Path, *, name: str, limits: Acceptance) -> Probe:
         other = sniff.impostor(file.read(4096))
     if other:
         raise Unreadable(name, f"not media: {other}", f"这不是录像，而是{other}。请上传录像文件本身。")
+    fault = sniff.mp4_fault(path)
+    if fault:
+        raise Unacceptable(name, "malformed MP4", f"{fault}。请导出为自包含的普通 MP4。")
     found = _ffprobe(path, name)
     video, audio = _video_tracks(found, path, name), _audio_tracks(found, path, name)
     if not video and not audio:
@@ -74,7 +85,7 @@ def probe(path: Path, *, name: str, limits: Acceptance) -> Probe:
 def _ffprobe(path: Path, name: str) -> dict[str, Any]:
     argv = ["ffprobe", "-v", "error", "-of", "json", "-show_entries", _ENTRIES, *hardening.probe_input(path)]
     try:
-        done = run_tool(argv, limits=_TOOL_LIMITS)
+        done = run_tool(argv, limits=_TOOL_LIMITS, confined=Confined((path,)))
     except ToolTimeout as error:
         raise Unreadable(name, str(error), f"读取文件信息超时，文件可能已损坏。{_AGAIN_ZH}") from error
     except ToolFailed as error:
@@ -125,9 +136,10 @@ def _video_tracks(found: Mapping[str, Any], path: Path, name: str) -> tuple[Vide
                 rotation=_rotation(stream),
                 interlaced=stream.get("field_order") in {"tt", "bb", "tb", "bt"},
                 pixel_format=str(stream.get("pix_fmt", "")),
+                view=_view(stream),
             )
         )
-    return tuple(tracks)
+    return tuple(sorted(tracks, key=lambda track: _MAIN_FIRST.index(track.view)))
 
 
 def _audio_tracks(found: Mapping[str, Any], path: Path, name: str) -> tuple[AudioTrack, ...]:
@@ -150,7 +162,8 @@ def _check_empty(stream: Mapping[str, Any], path: Path, name: str, what_zh: str)
     counting = ["-count_packets", "-select_streams", str(stream["index"]), "-show_entries", "stream=nb_read_packets"]
     argv = ["ffprobe", "-v", "error", *counting, "-of", "csv=p=0", *hardening.probe_input(path)]
     try:
-        counted = run_tool(argv, limits=_READ_LIMITS).stdout.decode().split(",")[0].strip()
+        counted = run_tool(argv, limits=_READ_LIMITS, confined=Confined((path,))).stdout.decode()
+        counted = counted.split(",")[0].strip()
     except (ToolFailed, ToolTimeout):
         counted = "unknown"
     if counted not in ("", "0", "N/A"):
@@ -167,6 +180,13 @@ def _taken_codec(stream: Mapping[str, Any], taken: Mapping[str, str], name: str,
             name, f"codec {codec} is not taken", f"{what_zh}编码 {codec} 不支持。请导出为 H.264 + AAC 的 MP4。"
         )
     return codec
+
+
+def _view(stream: Mapping[str, Any]) -> str:
+    """What a track shows, where the recorder names it; empty where it does not."""
+    tags = cast(dict[str, str], stream.get("tags", {}))
+    named = f"{tags.get('title', '')} {tags.get('handler_name', '')}".lower()
+    return next((view for view, words in _VIEW_WORDS.items() if any(word in named for word in words)), "")
 
 
 def _frame_rate(stream: Mapping[str, Any]) -> str:
@@ -213,7 +233,7 @@ def _packets_duration_ms(path: Path, name: str) -> int:
     entries = ["-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0"]
     try:
         argv = ["ffprobe", "-v", "error", *entries, *hardening.probe_input(path)]
-        run_tool(argv, limits=_READ_LIMITS, on_line=note)
+        run_tool(argv, limits=_READ_LIMITS, on_line=note, confined=Confined((path,)))
     except (ToolFailed, ToolTimeout) as error:
         raise Unreadable(name, str(error), f"文件读到一半就无法继续，已损坏。{_AGAIN_ZH}") from error
     return end_ms - (first_ms or 0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from archive.errors import ToolFailed, Unreadable
 from archive.hardening import media_input, media_url
-from archive.tool import Limits, run_tool
+from archive.tool import Confined, Limits, run_tool
 
 SAMPLE_RATE_HZ = 16_000  # what Whisper was trained on
 WINDOW_S = 120  # bounds the spectra (300 s took 350 MB more than the model) and how long a cancellation may wait
@@ -41,7 +41,7 @@ def extract(source: Path, out_wav: Path, *, cancelled: Callable[[], bool], name:
     argv += ["-af", f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0"]  # pads a late start and holes with silence
     argv += ["-ac", "1", "-c:a", "pcm_s16le", "-bitexact", "-f", "wav", media_url(out_wav)]
     try:
-        run_tool(argv, limits=_LIMITS, cancelled=cancelled)
+        run_tool(argv, limits=_LIMITS, cancelled=cancelled, confined=Confined((source,), out_wav.parent))
     except ToolFailed as error:
         raise Unreadable(name or source.name, error.last_line, "录像里的声音无法解码，文件可能已损坏。") from error
 

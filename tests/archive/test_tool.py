@@ -217,7 +217,7 @@ def test_a_killed_parent_takes_its_tools_along() -> None:
 
 def test_a_tool_whose_parent_died_before_it_began_never_begins(tmp_path: Path) -> None:
     nobody = "1" if os.getpid() != 1 else "2"
-    launch = [sys.executable, "-I", "-S", str(ROOT / "archive" / "launch.py"), nobody, "-", "-", "-"]
+    launch = [sys.executable, "-I", "-S", str(ROOT / "archive" / "launch.py"), nobody, "tool", "-", "-", "-"]
     done = subprocess.run([*launch, "/usr/bin/touch", str(tmp_path / "began")], check=False)
     assert done.returncode == 125
     assert not (tmp_path / "began").exists()
