@@ -11,9 +11,11 @@ from archive.settings import Settings
 from archive.tool import Confined, Limits, run_tool
 from ingest.engine import living
 from ingest.runtime import open_catalog, open_index, open_speech, open_store
+from transcode.command import NVENC, VAAPI, X264
+from transcode.encode import works_here
 
 _GIB = 2**30
-_ENCODERS = ("libx264", "aac")
+_ENCODERS = ("libx264", "aac", "libopus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """One check after the other, as they come: some take seconds."""
     yield from (
         _guarded("ffmpeg", lambda: _ffmpeg()),
+        _guarded("视频编码器", lambda: _encoder(settings)),
         _guarded("隔离", lambda: _sandbox()),
         _guarded("磁盘", lambda: _disk(settings)),
         _guarded("目录库", lambda: _catalog(settings)),
@@ -65,6 +68,15 @@ def _asked(program: str, question: str) -> str:
     return run_tool(
         [program, "-hide_banner", question], limits=Limits(wall_s=20), confined=Confined(())
     ).stdout.decode()
+
+
+def _encoder(settings: Settings) -> Check:
+    """Whether the chosen encoder works, and which of the others would: found by encoding a few pictures with each."""
+    working = [encoder for encoder in (X264, NVENC, VAAPI) if works_here(encoder)]
+    note = f"使用 {settings.encoder}，本机可用：{'、'.join(working) or '无'}"
+    if settings.encoder in working:
+        return Check("视频编码器", True, note)
+    return Check("视频编码器", False, note, f"{settings.encoder} 用不了：请装好显卡驱动，或改为 HUIKAN_ENCODER=x264。")
 
 
 def _sandbox() -> Check:

@@ -1,7 +1,8 @@
-"""The catalog: what Huikan knows. One database, three desks.
+"""The catalog: what Huikan knows. One database, four desks.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
+    encodings   its ladder in the making, task by task
     lessons     what people may see
 
 Every public method of a desk is one transaction.
@@ -9,6 +10,7 @@ Every public method of a desk is one transaction.
 
 from archive.arrivals import Arrivals
 from archive.database import Database
+from archive.encodings import Encodings
 from archive.lessons import Lessons
 from archive.outputs import Outputs
 
@@ -20,6 +22,7 @@ class Catalog:
         self.database = Database(url)
         self.arrivals = Arrivals(self.database)
         self.outputs = Outputs(self.database)
+        self.encodings = Encodings(self.database)
         self.lessons = Lessons(self.database)
 
     def migrate(self) -> None:

@@ -4,7 +4,8 @@
     media bucket      source/<recording>.<ext>                              the bytes, immutable
                       rendition/<recording>/e<edition>/<rung>/<file>        fMP4 HLS
                       transcript/<recording>/e<edition>/<language>.vtt
-                      still/<recording>/e<edition>/poster.jpg
+                      rendition/<recording>/e<edition>/low.mp4              for players without HLS
+                      still/<recording>/e<edition>/<file>                   poster, board and storyboard
 
 A key is never joined to a path on disk: work files are named by us.
 """
@@ -82,5 +83,13 @@ def transcript_key(recording_id: str, edition: int, language: str) -> str:
     return f"transcript/{recording_id}/e{edition}/{language}.vtt"
 
 
+def progressive_key(recording_id: str, edition: int) -> str:
+    return f"{rendition_prefix(recording_id, edition)}/low.mp4"
+
+
+def still_key(recording_id: str, edition: int, name: str) -> str:
+    return f"still/{recording_id}/e{edition}/{name}"
+
+
 def poster_key(recording_id: str, edition: int) -> str:
-    return f"still/{recording_id}/e{edition}/poster.jpg"
+    return still_key(recording_id, edition, "poster.jpg")

@@ -12,11 +12,13 @@ from sqlalchemy import Connection, Row, and_, delete, func, select, update
 
 from archive.arrivals import refusal_of
 from archive.database import Database, now
+from archive.encodings import mark_whole
 from archive.errors import Absent
 from archive.keys import transcript_key
 from archive.model import (
     AudioTrack,
     Cue,
+    Damage,
     Obstacle,
     Probe,
     Publication,
@@ -28,7 +30,7 @@ from archive.model import (
     Transcript,
     VideoTrack,
 )
-from archive.schema import cue, lesson, obstacle, progress, publication, recording, rendition, transcript
+from archive.schema import cue, encoding, lesson, obstacle, progress, publication, recording, rendition, transcript
 
 _RENDITION_FIELDS = tuple(Rendition.__dataclass_fields__)
 _STEP_OF_STAGE = {
@@ -90,24 +92,28 @@ class Outputs:
 
     # --- renditions -------------------------------------------------------------------------------------------------
 
-    def keep_renditions(self, recording_id: str, edition: int, renditions: Sequence[Rendition]) -> None:
-        """The whole ladder at once: it exists or it does not."""
+    def keep_renditions(
+        self, recording_id: str, edition: int, renditions: Sequence[Rendition], *, is_whole: bool = True
+    ) -> None:
+        """The rungs that exist, all of them at once. `is_whole`: no more will follow, the ladder is done."""
         with self._db.writing() as tx:
             mine = and_(rendition.c.recording_id == recording_id, rendition.c.edition == edition)
             tx.execute(delete(rendition).where(mine))
             rows = [{**asdict(made), "recording_id": recording_id, "edition": edition} for made in renditions]
             tx.execute(rendition.insert(), rows)
-            _clear(tx, recording_id, "encode")
+            if is_whole:
+                mark_whole(self._db, tx, recording_id, edition)
+                _clear(tx, recording_id, "encode")
 
     def renditions(self, recording_id: str, edition: int) -> tuple[Rendition, ...]:
-        """Tallest first; empty while the ladder is not whole."""
+        """Tallest first; empty until something can be played."""
         mine = and_(rendition.c.recording_id == recording_id, rendition.c.edition == edition)
         with self._db.reading() as tx:
             rows = tx.execute(select(rendition).where(mine).order_by(rendition.c.height.desc(), rendition.c.rung))
             return tuple(Rendition(**{name: getattr(row, name) for name in _RENDITION_FIELDS}) for row in rows)
 
     def editions(self, recording_id: str) -> tuple[int, ...]:
-        """Of the ladders that are whole."""
+        """Of the ladders of which something can be played."""
         mine = rendition.c.recording_id == recording_id
         with self._db.reading() as tx:
             return tuple(tx.execute(select(rendition.c.edition).where(mine).distinct()).scalars())
@@ -243,9 +249,8 @@ class Outputs:
             ).one_or_none()
             if found is None:
                 raise Absent(recording_id)
-            encoded = tx.execute(
-                select(rendition.c.rung).where(rendition.c.recording_id == recording_id).limit(1)
-            ).first()
+            whole = and_(encoding.c.recording_id == recording_id, encoding.c.whole_at.is_not(None))
+            encoded = tx.execute(select(encoding.c.edition).where(whole).limit(1)).first()
             heard = tx.execute(
                 select(transcript.c.edition).where(transcript.c.recording_id == recording_id).limit(1)
             ).first()
@@ -272,11 +277,18 @@ class Outputs:
         )
 
     def unfinished(self, limit: int = 500) -> list[str]:
-        """Recordings that are neither refused nor published with a transcript: what a sweep looks at, oldest first."""
-        whole = and_(publication.c.recording_id == recording.c.id, publication.c.speech_edition.is_not(None))
+        """Recordings that are neither refused nor published with all rungs and a transcript: what a sweep looks at,
+        oldest first."""
+        whole = and_(
+            publication.c.recording_id == recording.c.id,
+            publication.c.speech_edition.is_not(None),
+            encoding.c.recording_id == publication.c.recording_id,
+            encoding.c.edition == publication.c.ladder_edition,
+            encoding.c.whole_at.is_not(None),
+        )
         wanted = (
             select(recording.c.id)
-            .where(recording.c.refused_at.is_(None), ~select(publication.c.lesson_id).where(whole).exists())
+            .where(recording.c.refused_at.is_(None), ~select(encoding.c.edition).where(whole).correlate(recording).exists())
             .order_by(recording.c.received_at)
             .limit(limit)
         )
@@ -307,6 +319,7 @@ def _recording(row: Row[Any]) -> Recording:
         take=row.take,
         probe=_probe(row.probe) if row.probe else None,
         refusal=refusal_of(row, ""),
+        damage=Damage(**row.damage) if row.damage else None,
     )
 
 

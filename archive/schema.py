@@ -87,6 +87,7 @@ recording = Table(
     Column("refused_code", String(40)),
     Column("refused_reason", Text),
     Column("refused_reason_zh", Text),
+    Column("damage", JSON(none_as_null=True)),
     Index(None, "lesson_id"),
     Index(None, "received_at"),
 )
@@ -106,6 +107,38 @@ rendition = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("playlist_key", String(300), nullable=False),
+    Column("view", String(20), nullable=False, server_default="main"),
+    Column("keyframe_bandwidth_bps", Integer, nullable=False, server_default="0"),
+)
+
+# One row for each ladder in the making or made: what was found out before it was cut, and when it was whole.
+encoding = Table(
+    "encoding",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("survey", JSON(none_as_null=True)),
+    Column("whole_at", DateTime),
+)
+
+# One row for each task of it that is done, with the hls_segments it made.
+encoded = Table(
+    "encoded",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("task", String(60), primary_key=True),
+    Column("made", JSON, nullable=False),
+)
+
+board = Table(
+    "board",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("edition", Integer, primary_key=True),
+    Column("stills", JSON, nullable=False),
+    Column("storyboard", JSON, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
 )
 
 transcript = Table(

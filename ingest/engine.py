@@ -26,23 +26,31 @@ from archive.schema import executor
 
 APPLICATION = "huikan"
 # Fixed: a run that began under one release goes on under the next. Raise it only when the order of steps changes.
-APPLICATION_VERSION = "1"
+APPLICATION_VERSION = "2"
 CLASS_NAME, INSTANCE_NAME = "Road", "road"
 
 INTAKE, ORCHESTRATE, ENCODE, SPEECH, INDEX = "intake", "orchestrate", "encode", "speech", "index"
+_CORES_A_TASK, _BYTES_A_TASK = 4, 2 * 2**30
 # Priorities: lower goes first, and an unset one would beat them all, so it is always set.
 FRESH, RETRY, BATCH = 10, 20, 100
+LATER = 5  # is added to it for what nobody waits for: the larger pictures of a lesson that plays already
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many workflows of each queue one worker runs at once. Encode and speech use every core they get."""
+    """How many workflows of each queue one worker runs at once. `encode` 0 follows the machine."""
 
     intake: int = 2
     orchestrate: int = 32
-    encode: int = 1
+    encode: int = 0
     speech: int = 1
     index: int = 1
+
+    @property
+    def encode_at_once(self) -> int:
+        """A task uses some four cores and a gigabyte or so of memory well; more at once only wait for one another."""
+        memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return self.encode or max(1, min((os.cpu_count() or 1) // _CORES_A_TASK, memory_bytes // _BYTES_A_TASK))
 
 
 def first_run_of(recording_id: str) -> str:
@@ -82,7 +90,7 @@ def launch(address: str, executor_id: str, limits: Limits) -> None:
     for name, at_once in (
         (INTAKE, limits.intake),
         (ORCHESTRATE, limits.orchestrate),
-        (ENCODE, limits.encode),
+        (ENCODE, limits.encode_at_once),
         (SPEECH, limits.speech),
         (INDEX, limits.index),
     ):
@@ -93,6 +101,22 @@ def launch(address: str, executor_id: str, limits: Limits) -> None:
 def migrate(address: str) -> None:
     """Makes the engine's tables, so that a client may enqueue before the first worker is up."""
     DBOS.migrate(engine_url(address))
+
+
+def retire_others(address: str) -> int:
+    """Cancels what runs of another release left: their steps are not ours. Recordings that lose a run so get a new one
+    from the sweep. Call it with no worker of another release running. Returns how many."""
+    client = DBOSClient(system_database_url=engine_url(address), application_name=APPLICATION)
+    try:
+        open_still = client.list_workflows(
+            status=["ENQUEUED", "PENDING", "DELAYED"], load_input=False, load_output=False
+        )
+        others = [found.workflow_id for found in open_still if found.app_version != APPLICATION_VERSION]
+        for workflow_id in others:
+            client.cancel_workflow(workflow_id)
+    finally:
+        client.destroy()
+    return len(others)
 
 
 class Runs:

@@ -1,28 +1,24 @@
 """The steps of a recording's way: each makes one output, writes it down, and does nothing if it is there already.
 
+The ladder's own steps are in ingest.encoding.
+
 Steps raise Rejected, Unavailable or Cancelled and nothing else on purpose. They know nothing of the workflow engine, so a
 test, a shell or another engine can call them.
 """
 
-import json
-import time
-from collections.abc import Callable
-from dataclasses import asdict, replace
-
 from archive.crash import crash_point
 from archive.errors import Unavailable
-from archive.keys import poster_key, rendition_prefix, source_key, transcript_key
-from archive.model import Cue, Probe, Publication, Recording, Rendition, Transcript
+from archive.keys import source_key, transcript_key
+from archive.model import Cue, Probe, Publication, Recording, Transcript
 from ingest.probe import Acceptance, probe
+from ingest.progress import reporter
 from ingest.runtime import Runtime
-from ingest.workspace import encode_dir, forget, local_source, reserve, scratch
+from ingest.workspace import forget, local_source, reserve, scratch
 from search import passages
-from transcode import encode, ladder, stills
+from transcode import ladder
 from transcribe import audio, captions, cues, glossary, webvtt
 
-_CONTENT_TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".mp4": "video/mp4", ".m4s": "video/iso.segment"}
 _LANGUAGE_TAGS = {"zh": "zh-Hans", "en": "en"}
-_PROGRESS_EVERY_S = 1.0
 
 
 def probe_recording(runtime: Runtime, recording_id: str) -> Probe:
@@ -36,58 +32,6 @@ def probe_recording(runtime: Runtime, recording_id: str) -> Probe:
     runtime.catalog.outputs.keep_probe(recording_id, found)
     crash_point("probe:kept")
     return found
-
-
-def encode_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) -> None:
-    outputs = runtime.catalog.outputs
-    if outputs.renditions(recording_id, ladder.EDITION) and not redo:
-        return
-    recording = outputs.recording(recording_id)
-    found = probe_recording(runtime, recording_id)
-    made = _encoded(runtime, recording, found, redo=redo)
-    crash_point("encode:made")
-    directory = encode_dir(runtime, recording_id, ladder.EDITION)
-    prefix = rendition_prefix(recording_id, ladder.EDITION)
-    for path in sorted(directory.rglob("*")):
-        if path.suffix in _CONTENT_TYPES:
-            name = f"{prefix}/{path.relative_to(directory).as_posix()}"
-            runtime.store.put_file(runtime.media, name, path, _CONTENT_TYPES[path.suffix])
-    poster = directory / "poster.jpg"
-    if poster.exists():
-        runtime.store.put_file(runtime.media, poster_key(recording_id, ladder.EDITION), poster, "image/jpeg")
-    crash_point("encode:stored")
-    outputs.keep_renditions(
-        recording_id,
-        ladder.EDITION,
-        [replace(rendition, playlist_key=f"{prefix}/{rendition.playlist_key}") for rendition in made],
-    )
-    crash_point("encode:kept")
-
-
-def _encoded(runtime: Runtime, recording: Recording, found: Probe, *, redo: bool) -> tuple[Rendition, ...]:
-    """The ladder on the work disk: made now, or found whole from before a crash."""
-    directory = encode_dir(runtime, recording.id, ladder.EDITION)
-    mark = directory / "whole.json"
-    if mark.exists() and not redo:
-        return tuple(Rendition(**kept) for kept in json.loads(mark.read_text(encoding="utf-8")))
-    source = local_source(runtime, recording)
-    # All rungs together stay below the source for any recording worth a ladder; a small floor covers the rest.
-    reserve(runtime, max(recording.size_bytes, 64 * 2**20))
-    made = encode.encode(
-        source,
-        found,
-        directory,
-        preset=runtime.settings.encode_preset,
-        threads=runtime.settings.encode_threads,
-        name=recording.key,
-        on_progress=_reporter(runtime, recording.id, "encode"),
-        cancelled=runtime.stopping,
-    )
-    stills.poster(source, found, directory / "poster.jpg")
-    fresh = directory / "whole.json.part"
-    fresh.write_text(json.dumps([asdict(rendition) for rendition in made]), encoding="utf-8")
-    fresh.replace(mark)
-    return made
 
 
 def hear_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) -> None:
@@ -136,7 +80,7 @@ def _heard(
             wav,
             language=language,
             hotwords=hotwords,
-            on_progress=_reporter(runtime, recording.id, "speech"),
+            on_progress=reporter(runtime, recording.id, "speech"),
             cancelled=runtime.stopping,
         )
         return cues.cues_from(utterances, language, duration_ms=found.duration_ms)
@@ -179,23 +123,6 @@ def publish_recording(runtime: Runtime, recording_id: str) -> Publication:
         speech_edition=cues.EDITION if heard is not None else None,
     )
     crash_point("publish:after")
-    if heard is not None:
+    if heard is not None and runtime.catalog.encodings.is_whole(recording_id, ladder.EDITION):
         forget(runtime, recording_id)
     return published
-
-
-def _reporter(runtime: Runtime, recording_id: str, step: str) -> Callable[[float], None]:
-    """Writes progress down at most once a second. It is for display: a catalog that is busy just now loses nothing."""
-    last = -_PROGRESS_EVERY_S
-
-    def report(fraction: float) -> None:
-        nonlocal last
-        if time.monotonic() - last < _PROGRESS_EVERY_S:
-            return
-        last = time.monotonic()
-        try:
-            runtime.catalog.outputs.note_progress(recording_id, step, min(max(fraction, 0.0), 1.0))
-        except Unavailable:
-            return
-
-    return report

@@ -6,11 +6,14 @@ Each finding names what is wrong, where, and what puts it right; no finding mean
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archive.keys import poster_key
+from archive.keys import poster_key, progressive_key, still_key
 from archive.model import Lesson
 from ingest.runtime import Runtime
+from transcode.board import BOARD_VTT, STORYBOARD_VTT
+from transcode.playlist import KEYFRAMES_NAME
 
 _PLAYLIST_LIMIT_BYTES = 4 * 2**20
+_REDO_ZH = "请运行 huikan reprocess --step transcode --force。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +74,29 @@ class _Walk:
                         yield Finding("missing-object", key, "请运行 huikan reprocess --step transcribe --force。")
 
     def _ladder(self, recording_id: str, edition: int) -> Iterator[Finding]:
-        self._refer(poster_key(recording_id, edition))
-        redo = "请运行 huikan reprocess --step transcode --force。"
+        yield from self._stills(recording_id, edition)
+        self._refer(progressive_key(recording_id, edition))
         for rendition in self._runtime.catalog.outputs.renditions(recording_id, edition):
             if self._refer(rendition.playlist_key) is None:
-                yield Finding("missing-object", rendition.playlist_key, redo)
+                yield Finding("missing-object", rendition.playlist_key, _REDO_ZH)
                 continue
             folder = rendition.playlist_key.rpartition("/")[0]
+            self._refer(f"{folder}/{KEYFRAMES_NAME}")
             store, media = self._runtime.store, self._runtime.media
             text = store.get_bytes(media, rendition.playlist_key, limit_bytes=_PLAYLIST_LIMIT_BYTES).decode()
             for name in files_named_in(text):
                 if not self._refer(f"{folder}/{name}"):
-                    yield Finding("missing-object", f"{folder}/{name}", redo)
+                    yield Finding("missing-object", f"{folder}/{name}", _REDO_ZH)
+
+    def _stills(self, recording_id: str, edition: int) -> Iterator[Finding]:
+        self._refer(poster_key(recording_id, edition))
+        board = self._runtime.catalog.encodings.board(recording_id, edition)
+        if board is None:
+            return
+        names = [BOARD_VTT, STORYBOARD_VTT, *(still.name for still in board.stills), *board.storyboard]
+        for key in (still_key(recording_id, edition, name) for name in names):
+            if self._refer(key) is None:
+                yield Finding("missing-object", key, _REDO_ZH)
 
     def publications(self, lessons: list[Lesson]) -> Iterator[Finding]:
         """What a lesson is played from exists."""

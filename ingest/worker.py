@@ -16,6 +16,7 @@ from typing import IO
 
 import structlog
 
+from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
@@ -34,6 +35,7 @@ _SWEEP_EVERY_S = 3600.0
 def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False) -> None:
     """Works until SIGTERM or SIGINT. `embedded` is the one worker of `huikan serve`: it keeps its name over restarts, so
     that the engine recovers its runs at once instead of after the lease."""
+    sandbox.demand(settings.sandbox)
     stop = threading.Event()
     _stop_on_signal(stop)
     runtime = open_runtime(settings, endpoint=endpoint)
@@ -49,7 +51,11 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         Road(runtime)
         lease = engine.Lease(runtime.catalog.database, name, settings.lease_ttl_s)
         lease.beat()
-        engine.launch(settings.engine_address, name, engine.Limits())
+        engine.migrate(settings.engine_address)
+        retired = engine.retire_others(settings.engine_address)
+        if retired:
+            log.warning("cancelled runs of another release; they begin anew", runs=retired)
+        engine.launch(settings.engine_address, name, engine.Limits(encode=settings.encode_at_once))
         runs = engine.Runs(settings.engine_address)
         log.info("worker ready", executor=name)
         _every(settings.lease_ttl_s / 3, stop, "lease", lambda: _keep_lease(lease))

@@ -1,8 +1,11 @@
 """The durable road of an upload. The only file with engine decorators; steps carry ids and keys, never objects.
 
     intake(key)                    one object → recording or refusal             queue intake
-    recording(id, redo, priority)  probe → (encode ∥ speech) → index → publish   queue orchestrate, waits for its children
-    encode / speech / index        one heavy step each                           a queue of its own: limits are per queue
+    recording(id, redo, priority)  probe → (survey, encode… ∥ speech) → index → publish   queue orchestrate, waits
+    encode(id, task)               one part of a ladder, or its finish           queue encode: on any worker, many at once
+    speech / index                 one heavy step each                           a queue of its own: limits are per queue
+
+A lesson is published as soon as its sound and its smallest picture are whole, and again with everything else.
 
 A workflow ends for good: done, refused or hindered. Hindered means Unavailable: the obstacle is in the catalog with its
 retry time, and the worker's sweep starts a new run then, which finds finished outputs and skips them. No slot is held while
@@ -11,23 +14,27 @@ something is waited for.
 
 import errno
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
-from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfiguredInstance, SetEnqueueOptions, SetWorkflowID, WorkflowHandle
 from dbos import error as engine_error
 
 from archive.crash import crash_point
 from archive.database import now
 from archive.errors import DiskFull, HuikanError, Rejected, Unavailable
 from archive.keys import shown
-from ingest import engine, intake, steps
+from ingest import encoding, engine, intake, steps
 from ingest.runtime import Runtime
+from transcode.plan import Task
 
 log = structlog.get_logger()
 
 DONE, REFUSED, HINDERED = "done", "refused", "hindered"
+OPEN, FINISH = "open", "finish"
+_STEP_OF = {OPEN: "encode"}  # what people see is one step
 
 _FIRST_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
@@ -76,11 +83,8 @@ class Road(DBOSConfiguredInstance):
         if probed != DONE:
             return probed
         with SetEnqueueOptions(priority=priority):
-            encoding = DBOS.enqueue_workflow(engine.ENCODE, self.encode, recording_id, redo)
             hearing = DBOS.enqueue_workflow(engine.SPEECH, self.speech, recording_id, redo)
-        encoded = self._outcome(recording_id, "encode", encoding.get_result)
-        if encoded == DONE:
-            self._do(recording_id, "publish", [])  # playable now; the words follow
+        encoded = self._encoded(recording_id, redo, priority)
         heard = self._outcome(recording_id, "speech", hearing.get_result)
         if encoded == REFUSED:
             return REFUSED  # whatever was heard: without a picture or a sound to play it is no lesson
@@ -91,9 +95,32 @@ class Road(DBOSConfiguredInstance):
             return HINDERED
         return self._do(recording_id, "publish", [])
 
+    def _encoded(self, recording_id: str, redo: list[str], priority: int) -> str:
+        """The ladder, task by task; published twice on the way. The part of `recording` that has children by the dozen."""
+        surveyed = self._survey(recording_id, redo)
+        if surveyed["outcome"] != DONE:
+            return surveyed["outcome"]
+        urgent = self._enqueue_tasks(recording_id, surveyed["urgent"], priority)
+        later = self._enqueue_tasks(recording_id, surveyed["later"], priority + engine.LATER)
+        outcomes = [self._outcome(recording_id, "encode", task.get_result) for task in urgent]
+        if all(outcome == DONE for outcome in outcomes):
+            outcomes.append(self._do(recording_id, OPEN, []))
+            if outcomes[-1] == DONE:
+                self._do(recording_id, "publish", [])  # playable now; larger pictures, board and words follow
+        outcomes += [self._outcome(recording_id, "encode", task.get_result) for task in later]
+        for worst in (REFUSED, HINDERED):
+            if worst in outcomes:
+                return worst
+        (last,) = self._enqueue_tasks(recording_id, [FINISH], priority)
+        return self._outcome(recording_id, "encode", last.get_result)
+
+    def _enqueue_tasks(self, recording_id: str, tasks: list[str], priority: int) -> list[WorkflowHandle[str]]:
+        with SetEnqueueOptions(priority=priority):
+            return [DBOS.enqueue_workflow(engine.ENCODE, self.encode, recording_id, task) for task in tasks]
+
     @DBOS.workflow(name="encode", max_recovery_attempts=_CRASHES_ALLOWED)
-    def encode(self, recording_id: str, redo: list[str]) -> str:
-        return self._do(recording_id, "encode", redo)
+    def encode(self, recording_id: str, task: str) -> str:
+        return self._do(recording_id, "encode", [], task)
 
     @DBOS.workflow(name="speech", max_recovery_attempts=_CRASHES_ALLOWED)
     def speech(self, recording_id: str, redo: list[str]) -> str:
@@ -140,9 +167,30 @@ class Road(DBOSConfiguredInstance):
         self._runtime.catalog.outputs.hinder(recording_id, step, "gave-up", zh, retry_after_s=_DAY_S)
         return HINDERED
 
+    @DBOS.step(name="survey")
+    def _survey(self, recording_id: str, redo: list[str]) -> dict[str, Any]:
+        """Names of the tasks that are to be done: urgent ones, and those that can wait."""
+        tasks: list[Task] = []
+
+        def survey() -> None:
+            tasks[:] = encoding.survey_recording(self._runtime, recording_id, redo="encode" in redo)
+
+        outcome = self._guarded(recording_id, "encode", survey, is_last=False)
+        names = {urgent: [task.name for task in tasks if task.is_urgent is urgent] for urgent in (True, False)}
+        return {"outcome": outcome, "urgent": names[True], "later": names[False]}
+
     @DBOS.step(name="do")
-    def _do(self, recording_id: str, step: str, redo: list[str]) -> str:
-        """Runs one step and turns its errors into what the catalog keeps. Only a catalog that is down escapes."""
+    def _do(self, recording_id: str, step: str, redo: list[str], task: str = "") -> str:
+        """Runs one step, or one task of it."""
+        if task in ("", FINISH):
+            act = partial(_STEPS[task or step], self._runtime, recording_id, step in redo)
+        else:
+            act = partial(encoding.encode_task, self._runtime, recording_id, task)
+        return self._guarded(recording_id, _STEP_OF.get(step, step), act, is_last=step != OPEN and task in ("", FINISH))
+
+    def _guarded(self, recording_id: str, step: str, act: Callable[[], None], *, is_last: bool = True) -> str:
+        """Acts, and turns errors into what the catalog keeps. Only a catalog that is down escapes. `is_last`: the step is
+        done then, and nothing stands in its way."""
         with structlog.contextvars.bound_contextvars(recording=recording_id, step=step):
             crash_point(f"{step}:begin")
             outputs = self._runtime.catalog.outputs
@@ -150,7 +198,7 @@ class Road(DBOSConfiguredInstance):
                 outputs.overcome(recording_id, step)
                 return REFUSED
             try:
-                _STEPS[step](self._runtime, recording_id, step in redo)
+                act()
             except HuikanError as error:
                 return self._set_back(recording_id, step, error)
             except OSError as error:
@@ -159,8 +207,9 @@ class Road(DBOSConfiguredInstance):
                 return self._set_back(recording_id, step, _surprise(error))
             except Exception as error:  # noqa: BLE001 — the border of the pipeline: a fault of ours must not lose an upload
                 return self._set_back(recording_id, step, _surprise(error))
-            outputs.overcome(recording_id, step)
-            log.info("step done")
+            if is_last:
+                outputs.overcome(recording_id, step)
+                log.info("step done")
             return DONE
 
     def _set_back(self, recording_id: str, step: str, error: HuikanError) -> str:
@@ -169,8 +218,10 @@ class Road(DBOSConfiguredInstance):
             log.warning("recording refused", code=error.code, reason=str(error))
             outputs.refuse(recording_id, error.code, str(error), error.reason_zh)
             return REFUSED
-        before = [known.attempts for known in outputs.obstacles(recording_id=recording_id) if known.step == step]
-        wait_s = _DAY_S if isinstance(error, Rejected) else retry_after_s(before[0] if before else 0)
+        before = [known for known in outputs.obstacles(recording_id=recording_id) if known.step == step]
+        if before and before[0].retry_at and before[0].retry_at > datetime.now(UTC):
+            return HINDERED  # another task of the same step met it a moment ago: one obstacle, one attempt
+        wait_s = _DAY_S if isinstance(error, Rejected) else retry_after_s(before[0].attempts if before else 0)
         log.warning("step hindered", code=error.code, reason=str(error), retry_after_s=wait_s)
         outputs.hinder(recording_id, step, error.code, error.reason_zh, retry_after_s=wait_s)
         return HINDERED
@@ -180,8 +231,12 @@ def _probe(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: F
     steps.probe_recording(runtime, recording_id)
 
 
-def _encode(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
-    steps.encode_recording(runtime, recording_id, redo=redo)
+def _open(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: FBT001
+    encoding.open_early(runtime, recording_id)
+
+
+def _finish(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: FBT001
+    encoding.finish_encoding(runtime, recording_id)
 
 
 def _speech(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
@@ -198,7 +253,8 @@ def _publish(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa:
 
 _STEPS: dict[str, Callable[[Runtime, str, bool], None]] = {
     "probe": _probe,
-    "encode": _encode,
+    OPEN: _open,
+    FINISH: _finish,
     "speech": _speech,
     "index": _index,
     "publish": _publish,

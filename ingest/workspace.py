@@ -1,7 +1,8 @@
 """The work disk: where sources are fetched to and outputs are made, budgeted before use and swept after. Below Settings.work_dir:
 
     source/<recording>          the bytes, fetched once for all steps of a recording
-    encode/<recording>-e<N>/    a ladder in the making; `whole.json` marks it complete
+    source/<recording>-enterable.mkv    the same packets, where the bytes cannot be entered in the middle
+    encode/<recording>-e<N>/    a ladder in the making: tasks/ while they run, ladder/ what they made
     scratch/<random>            everything short-lived
 
 Nothing here is needed after a crash, but what is whole is used again.
@@ -62,6 +63,11 @@ def keep_source(runtime: Runtime, recording_id: str, fetched: Path) -> Path:
     return path
 
 
+def enterable_path(runtime: Runtime, recording_id: str) -> Path:
+    """Where the copy of a recording lies that tasks can read from the middle."""
+    return _source_path(runtime, f"{recording_id}-enterable.mkv")
+
+
 def encode_dir(runtime: Runtime, recording_id: str, edition: int) -> Path:
     return runtime.settings.work_dir / "encode" / f"{recording_id}-e{edition}"
 
@@ -69,6 +75,12 @@ def encode_dir(runtime: Runtime, recording_id: str, edition: int) -> Path:
 def forget(runtime: Runtime, recording_id: str) -> None:
     """The recording is done with: gives its room back."""
     _remove(_source_path(runtime, recording_id))
+    _remove(enterable_path(runtime, recording_id))
+    forget_encoding(runtime, recording_id)
+
+
+def forget_encoding(runtime: Runtime, recording_id: str) -> None:
+    """What was made of it is in the store, or is to be made anew."""
     for directory in (runtime.settings.work_dir / "encode").glob(f"{recording_id}-e*"):
         _remove(directory)
 

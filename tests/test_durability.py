@@ -17,8 +17,8 @@ CRASHES = [
     "intake:stored",
     "intake:accepted",
     "probe:kept",
-    "encode:made",
     "encode:stored",
+    "finish:stored",
     "speech:stored",
     "index:replaced",
     "publish:before",
@@ -27,8 +27,11 @@ CRASHES = [
 ELSEWHERE = [
     "intake:noted",
     "probe:begin",
+    "survey:kept",
     "encode:begin",
+    "encode:made",
     "encode:kept",
+    "finish:kept",
     "speech:begin",
     "speech:heard",
     "index:begin",
@@ -55,7 +58,7 @@ def send(huikan: Huikan, media: Path) -> None:
 
 def is_whole(huikan: Huikan) -> bool:
     found = huikan.arrivals().get(KEY, {})
-    return bool(found.get("published") and found.get("searchable"))
+    return bool(found.get("published") and found.get("searchable") and all(s["done"] for s in found["stages"]))
 
 
 @pytest.mark.parametrize("crash_at", [*CRASHES, *(pytest.param(at, marks=pytest.mark.slow) for at in ELSEWHERE)])

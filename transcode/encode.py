@@ -1,94 +1,265 @@
-"""A recording becomes renditions: one ffmpeg, one decode, and a verdict on whether all of the lesson came through.
+"""One task of a ladder is done: hls_segments of one stretch in some rungs, or all the sound; and what could not be read.
 
-What is damaged is refused with a reason (a lesson that breaks off in the middle would be found out by a child), and
-only what is damaged: before the source is blamed it is decoded once more on its own, for a broken ffmpeg or a full
-machine fails on every source, and a refusal is for good.
+Decoding is strict first. Where that stops, the stretch is decoded patiently: what is damaged is held on the last good
+picture or as silence, and counted, because a lesson with a flaw is better than none, if people are told.
 """
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from archive.errors import DiskFull, HuikanError, ToolFailed, ToolTimeout, Unavailable, Unreadable
-from archive.model import Probe, Rendition
-from archive.timecode import clock_from_ms
-from archive.tool import Limits, run_tool
-from transcode.command import decode_argv, encode_argv, fraction_done
-from transcode.ladder import Rung, rungs_for
-from transcode.measure import measured
+from archive.errors import DiskFull, ToolFailed, ToolTimeout, Unavailable, Unreadable
+from archive.model import Probe, Span
+from archive.tool import Confined, Limits, run_tool
+from transcode import command
+from transcode.damage import Toll, toll
+from transcode.ladder import AudioRung, CopyRung, Rung, VideoRung, View, frame_rate_of
+from transcode.measure import HlsSegment, settled
+from transcode.plan import Reading, Survey, Task, all_rungs, view_of
 
 # Threads of each encoder when nobody says. Several lessons at a time keep more cores busy than this at less overhead.
 # x264 with more than one thread and a rate cap writes slightly different bytes at each run (measured: four runs, four
 # results; with one thread always the same); names and durations, so the media playlists too, stay the same.
 MOST_THREADS = 4
 
-# How much shorter than the header says the longest rendition may be: muxers count the last picture differently, and a
-# recorder that is switched off loses what it had not flushed.
-SHORTFALL_MS = 2000
-SHORTFALL_FRACTION = 0.005
-
 # Less room than this on the work disk, and the encoding stops: ffmpeg itself goes on for hours writing nothing.
 STOP_BELOW_BYTES = 32 * 2**20
 
-_START_S, _SLOWEST = (
-    300,
-    20,
-)  # wall seconds to begin with, and per second of lesson: medium takes 1.3 of CPU on a slow core
+_START_S, _SLOWEST = 300, 20  # wall seconds to begin with, and per second of lesson: medium takes 1.3 of CPU
 _MEMORY_BYTES = 4 * 2**30  # address space: a source of 4096x2160 maps 1.3 GiB with 4 threads, 2.5 with 16
 _MAX_THREADS = 16
 _HLS_SEGMENT_BYTES = 64 * 2**20  # a hundred times the fattest
-_ESTIMATED = {"mp3"}  # containers whose headers only guess how long they are
+_SILENCE_LUFS = -60.0  # below it there is nothing to make audible
+_GAP_MS = 200  # five pictures: less is no loss that anybody sees
 _FREE_ZH = "请清理磁盘空间，任务会自动继续。"
-_AGAIN_ZH = "请在录播主机上检查原文件能否完整播放，重新导出后再上传。"
 
 
-def encode(
-    source: Path,
-    probe: Probe,
-    out_dir: Path,
-    *,
-    preset: str,
-    threads: int,
-    name: str,
-    on_progress: Callable[[float], None],
-    cancelled: Callable[[], bool],
-) -> tuple[Rendition, ...]:
-    """All rungs of `source` below `out_dir`; nothing stays there if it fails. `threads` 0 follows the machine, 1
-    gives the same bytes at every run.
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How an operator wants pictures encoded. `threads` 0 follows the machine, 1 gives the same bytes at every run."""
 
-    Raises Unreadable if the source cannot be decoded to its end, DiskFull, Unavailable or Cancelled.
+    preset: str = "medium"
+    threads: int = 0
+    encoder: str = command.X264
+
+    @property
+    def thread_count(self) -> int:
+        return min(self.threads or min(MOST_THREADS, os.cpu_count() or 1), _MAX_THREADS)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a task came to: each rung's hls_segments in order, the sha256 of the init they follow, and how many ms of the
+    stretch could not be read."""
+
+    rungs: dict[str, tuple[HlsSegment, ...]]
+    inits: dict[str, str]
+    lost_ms: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Made":
+        rungs = {name: tuple(HlsSegment(**segment) for segment in segments) for name, segments in kept["rungs"].items()}
+        return cls(rungs, kept["inits"], kept["lost_ms"])
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a task works with: `source` as transcode.survey left it, the directory to write below, and two wires out."""
+
+    source: Path
+    probe: Probe
+    survey: Survey
+    out_dir: Path
+    name: str  # what people know the recording by
+    on_progress: Callable[[float], None]
+    cancelled: Callable[[], bool]
+
+
+def works_here(encoder: str) -> bool:
+    """Whether this machine can encode so: asked of the machine by doing it, in the sandbox, as lessons are."""
+    try:
+        run_tool(command.trial_argv(encoder), limits=Limits(wall_s=30), confined=Confined(()))
+    except (ToolFailed, ToolTimeout):
+        return False
+    return True
+
+
+def make(task: Task, bench: Bench, effort: Effort) -> Made:
+    """Do the task: <rung>/init.mp4 and <rung>/seg-….m4s below `bench.out_dir`; nothing stays there if it fails.
+
+    Raises Unreadable if the recording has nothing there to show, DiskFull, Unavailable, ToolTimeout or Cancelled.
     """
-    rungs = rungs_for(probe)
-    threads = min(threads or min(MOST_THREADS, os.cpu_count() or 1), _MAX_THREADS)
-    done = _Done(probe.duration_ms, on_progress)
-    argv = encode_argv(source.absolute(), probe, rungs, preset=preset, threads=threads)
-    with _fresh_directories(out_dir, rungs):
-        try:
-            stop = _cancelled_or_full(out_dir, cancelled)
-            run_tool(argv, limits=_limits(probe), cwd=out_dir, on_line=done.note, cancelled=stop)
-        except (ToolFailed, ToolTimeout) as error:
-            raise _blamed(error, source, probe, threads, name, done, cancelled) from error
-        renditions = tuple(measured(out_dir / rung.name, rung) for rung in rungs)
-        _check_length(name, probe, renditions)
-    on_progress(1.0)
-    return renditions
+    known = all_rungs(bench.probe, bench.survey)
+    rungs = [known[name] for name in task.rungs]
+    with _fresh_directories(bench.out_dir, [rung.name for rung in rungs]):
+        lost_ms = _written(task, rungs, bench, effort)
+        start_us = task.start_s * 1_000_000
+        if isinstance(rungs[0], CopyRung):
+            start_us = bench.survey.video[_place(task, bench.probe)].start_ms * 1000
+        segments = {
+            rung.name: settled(bench.out_dir / rung.name, rung, start_us=start_us, first_segment=task.first_segment)
+            for rung in rungs
+        }
+        inits = {rung.name: _sha256(bench.out_dir / rung.name / command.INIT_NAME) for rung in rungs}
+    bench.on_progress(1.0)
+    return Made(segments, inits, lost_ms)
 
 
-class _Done:
-    """How far the encoding is, told on."""
+def _written(task: Task, rungs: list[Rung], bench: Bench, effort: Effort) -> int:
+    """Runs ffmpeg; returns how many ms of the source were lost on the way."""
+    sounds = tuple(rung for rung in rungs if isinstance(rung, AudioRung))
+    if sounds:
+        return _sound_written(sounds, bench)
+    view = view_of(task, bench.probe)
+    if isinstance(rungs[0], CopyRung):
+        _run(command.kept_argv(bench.source, view, rungs[0]), bench)
+        return 0
+    pictures = tuple(rung for rung in rungs if isinstance(rung, VideoRung))
+    return _pictures_written(task, view, pictures, bench, effort)
 
-    def __init__(self, duration_ms: int, on_progress: Callable[[float], None]) -> None:
-        self.duration_ms, self.fraction = duration_ms, 0.0
-        self._on_progress = on_progress
 
-    def note(self, line: str) -> None:
-        fraction = fraction_done(line, self.duration_ms)
-        if fraction is not None and fraction > self.fraction:
-            self.fraction = fraction
-            self._on_progress(fraction)
+def _pictures_written(task: Task, view: View, rungs: tuple[VideoRung, ...], bench: Bench, effort: Effort) -> int:
+    def argv(*, strict: bool) -> list[str]:
+        return command.part_argv(
+            bench.source,
+            view,
+            rungs,
+            task,
+            preset=effort.preset,
+            threads=effort.thread_count,
+            encoder=effort.encoder,
+            strict=strict,
+        )
+
+    planned = task.pictures * rungs[0].frame_rate / frame_rate_of(view.track)
+    end_ms = round((task.start_s + task.pictures / frame_rate_of(view.track)) * 1000)
+    span = Span(task.start_s * 1000, end_ms)
+    progress = _noting(command.pictures_done, planned, bench.on_progress)
+    decoded: list[int] = []
+
+    def note(line: str) -> None:
+        at_ms = command.decoded_ms(line)
+        if at_ms is None:
+            progress(line)
+        else:
+            decoded.append(at_ms)
+
+    try:
+        _run(argv(strict=True), bench, note, encoder=effort.encoder)
+    except ToolFailed as error:
+        paid = _toll(view.track.index, span, bench, effort)
+        if paid.is_all:
+            _run(command.blank_argv(rungs, view, task, preset=effort.preset), bench, progress)
+        else:
+            _again(argv(strict=False), bench, progress, error, paid)
+        return paid.lost_ms
+    reading = bench.survey.video[_place(task, bench.probe)]
+    if _longest_gap_ms(decoded, span, reading) <= reading.longest_gap_ms + _GAP_MS:
+        return 0
+    # Some decoders pass over what they cannot read without a word.
+    return _toll(view.track.index, span, bench, effort).lost_ms
+
+
+def _longest_gap_ms(decoded: list[int], span: Span, reading: Reading) -> int:
+    """Between the pictures that came out, within what the source has of the span."""
+    start_ms, end_ms = max(span.start_ms, reading.start_ms), min(span.end_ms, reading.end_ms)
+    times = [start_ms, *sorted(at for at in decoded if start_ms < at < end_ms), end_ms]
+    return max((after - before for before, after in pairwise(times)), default=0)
+
+
+def _sound_written(rungs: tuple[AudioRung, ...], bench: Bench) -> int:
+    track, duration_ms = bench.probe.audio[0], bench.survey.end_ms
+    gain_db = _gain_db(bench)
+
+    def argv(*, strict: bool) -> list[str]:
+        return command.sound_argv(bench.source, track, rungs, duration_ms, gain_db=gain_db, strict=strict)
+
+    note = _noting(command.ms_done, duration_ms, bench.on_progress)
+    try:
+        _run(argv(strict=True), bench, note)
+    except ToolFailed as error:
+        paid = _toll(track.index, Span(0, max(1, bench.survey.audio_end_ms)), bench, Effort(threads=1))
+        if paid.is_all:
+            reason_zh = "录像的声音无法解码，没有声音就不成课。请在录播主机上检查原文件，重新导出后再上传。"
+            raise Unreadable(bench.name, f"no sound decodes: {error}", reason_zh) from error
+        _again(argv(strict=False), bench, note, error, paid)
+        return paid.lost_ms
+    return 0
+
+
+def _gain_db(bench: Bench) -> float:
+    """What brings the lesson to the loudness of all others. 0 for silence: there it would be only the noise."""
+    heard: list[float] = []
+
+    def note(line: str) -> None:
+        measured = command.loudness_lufs(line)
+        if measured is not None:
+            heard[:] = [measured]  # integrated from the beginning on: the last one counts
+
+    with suppress(ToolFailed):  # the encoding itself will say what is wrong, and what was heard before counts
+        _run(command.loudness_argv(bench.source, bench.probe.audio[0], bench.survey.end_ms), bench, note)
+    if not heard or heard[0] < _SILENCE_LUFS:
+        return 0.0
+    gain_db = command.LOUDNESS_LUFS - heard[0]
+    return max(-command.MAX_GAIN_DB, min(command.MAX_GAIN_DB, gain_db))
+
+
+def _again(argv: list[str], bench: Bench, note: Callable[[str], None], strictly: ToolFailed, paid: Toll) -> None:
+    """The patient run. If it fails too although most can be decoded, the source is not to blame."""
+    try:
+        _run(argv, bench, note)
+    except ToolFailed as error:
+        zh = "录像本身可以解码，请运行 huikan doctor 检查这台机器上的 ffmpeg。"
+        raise Unavailable("ffmpeg", f"{error} (strictly: {strictly}; {paid.lost_ms} ms lost)", zh) from error
+
+
+def _toll(index: int, span: Span, bench: Bench, effort: Effort) -> Toll:
+    threads, limits = effort.thread_count, _limits(bench)
+    return toll(bench.source, index, span, threads=threads, limits=limits, cancelled=bench.cancelled)
+
+
+def _run(
+    argv: list[str], bench: Bench, note: Callable[[str], None] | None = None, *, encoder: str = command.X264
+) -> None:
+    out_dir = bench.out_dir.absolute()
+    # A graphics card's driver reserves more address space than the machine has memory.
+    limits = _limits(bench, memory_bytes=_MEMORY_BYTES if encoder == command.X264 else None)
+    run_tool(
+        argv,
+        limits=limits,
+        cwd=out_dir,
+        on_line=note,
+        cancelled=_cancelled_or_full(out_dir, bench.cancelled),
+        confined=Confined(reads=(bench.source.absolute(),), writes=out_dir),
+    )
+
+
+def _noting(
+    done: Callable[[str], int | None], planned: float | Fraction, on_progress: Callable[[float], None]
+) -> Callable[[str], None]:
+    """Passes on how far it is, forwards only."""
+    furthest = 0.0
+
+    def note(line: str) -> None:
+        nonlocal furthest
+        made = done(line)
+        fraction = 0.0 if made is None else min(1.0, float(made / planned))
+        if fraction > furthest:
+            furthest = fraction
+            on_progress(fraction)
+
+    return note
 
 
 def _cancelled_or_full(out_dir: Path, cancelled: Callable[[], bool]) -> Callable[[], bool]:
@@ -101,19 +272,19 @@ def _cancelled_or_full(out_dir: Path, cancelled: Callable[[], bool]) -> Callable
     return stop
 
 
-def _limits(probe: Probe) -> Limits:
+def _limits(bench: Bench, *, memory_bytes: int | None = _MEMORY_BYTES) -> Limits:
     return Limits(
-        wall_s=_START_S + _SLOWEST * probe.duration_ms / 1000,
-        memory_bytes=_MEMORY_BYTES,
+        wall_s=_START_S + _SLOWEST * bench.survey.end_ms / 1000,
+        memory_bytes=memory_bytes,
         file_bytes=_HLS_SEGMENT_BYTES,
     )
 
 
 @contextmanager
-def _fresh_directories(out_dir: Path, rungs: tuple[Rung, ...]) -> Generator[None]:
+def _fresh_directories(out_dir: Path, names: list[str]) -> Generator[None]:
     """One directory a rung, without what a killed run left in them; removed again unless all goes well, because what a
     failed run wrote may be what fills the disk."""
-    directories = [out_dir / rung.name for rung in rungs]
+    directories = [out_dir / name for name in names]
     whole = False
     try:
         for directory in directories:
@@ -135,38 +306,9 @@ def _make(directory: Path) -> None:
         raise
 
 
-def _blamed(
-    error: ToolFailed | ToolTimeout,
-    source: Path,
-    probe: Probe,
-    threads: int,
-    name: str,
-    done: _Done,
-    cancelled: Callable[[], bool],
-) -> HuikanError:
-    """Whose fault a failed encoding is: the source's, if it cannot be decoded alone either."""
-    try:
-        run_tool(decode_argv(source.absolute(), probe, threads=threads), limits=_limits(probe), cancelled=cancelled)
-    except (ToolFailed, ToolTimeout) as damage:
-        at = clock_from_ms(round(done.fraction * probe.duration_ms))
-        return Unreadable(
-            name,
-            f"does not decode near {at}: {damage}",
-            f"录像在 {at} 附近损坏（全长 {clock_from_ms(probe.duration_ms)}），无法完整解码。{_AGAIN_ZH}",
-        )
-    return Unavailable("ffmpeg", str(error), "录像本身没有问题，请运行 huikan doctor 检查这台机器上的 ffmpeg。")
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check_length(name: str, probe: Probe, renditions: tuple[Rendition, ...]) -> None:
-    """A truncated file whose index came first decodes without an error, up to where it stops."""
-    if probe.container in _ESTIMATED:
-        return
-    longest_ms = max(rendition.duration_ms for rendition in renditions)
-    lost_ms = probe.duration_ms - longest_ms
-    if lost_ms > max(SHORTFALL_MS, SHORTFALL_FRACTION * probe.duration_ms):
-        whole, there = clock_from_ms(probe.duration_ms), clock_from_ms(longest_ms)
-        raise Unreadable(
-            name,
-            f"truncated: {longest_ms} of {probe.duration_ms} ms",
-            f"录像不完整：应有 {whole}，实际只有 {there}。录制或上传可能中断了，{_AGAIN_ZH}",
-        )
+def _place(task: Task, probe: Probe) -> int:
+    return [track.index for track in probe.video].index(view_of(task, probe).track.index)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from archive.model import Probe, VideoTrack
 
-EDITION = 1  # raise it whenever a rung or an argument changes: old renditions are then known to be old
+EDITION = 2  # raise it whenever a rung or an argument changes: old renditions are then known to be old
 
 # Keyframe distance is the biggest lever on bytes: 2 s to 6 s costs 23 % less at equal quality. Longer would make a seek
 # on a slow phone wait for too much.
@@ -16,6 +16,9 @@ HLS_SEGMENT_S = 6
 
 MAX_FRAME_RATE = 30  # a lesson gains nothing from more
 MAX_HALVED_FRAME_RATE = 15  # the lowest rung halves its rate, but a slide show of 10 pictures a second keeps them
+
+
+MAIN_VIEW = "main"  # of the first video track, whatever it shows; the only one of nearly every recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,40 @@ class VideoRung:
     frame_rate: Fraction
     crf: int
     cap_kbps: int
+    view: str = MAIN_VIEW
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRung:
-    """The one sound: shared by every picture, and a rendition of its own for the slowest line. Mono."""
+    """One sound: shared by every picture, and a rendition of its own for the slowest line. Mono."""
 
     name: str
+    codec: str  # aac or opus
     bitrate_kbps: int
     sample_rate_hz: int
     cutoff_hz: int
 
 
-Rung = VideoRung | AudioRung
+@dataclass(frozen=True, slots=True)
+class CopyRung:
+    """The recorder's own picture, cut into hls_segments where it has keyframes, and not encoded again."""
+
+    name: str
+    width_px: int
+    height_px: int
+    frame_rate: Fraction
+    view: str = MAIN_VIEW
+
+
+Rung = VideoRung | AudioRung | CopyRung
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A video track and what it shows: "main" for the first, else teacher, students, screen, mixed or view2, view3…"""
+
+    name: str
+    track: VideoTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +84,71 @@ _STEPS = (
 # On a still board the sound is most of the bytes. At 32 kbit/s it goes with the lowest picture through a line of 64; at
 # 48 its own peaks measure 65. ffmpeg's AAC encoder overshoots (to 44) what it is given too many frames and too high
 # sounds for: 31 frames a second and nothing above 10 kHz, where "f" still differs from "s", keep it at 32 to 34.
-_AUDIO = AudioRung("audio", bitrate_kbps=32, sample_rate_hz=32000, cutoff_hz=10000)
+SPEECH = AudioRung("audio", "aac", bitrate_kbps=32, sample_rate_hz=32000, cutoff_hz=10000)
+# For singing and for lines that carry 480p anyway.
+MUSIC = AudioRung("audio48", "aac", bitrate_kbps=48, sample_rate_hz=32000, cutoff_hz=14000)
+# Speech at 24 kbit/s of Opus is clearer than at 32 of AAC; browsers before 2018 and most televisions cannot play it.
+OPUS = AudioRung("opus", "opus", bitrate_kbps=24, sample_rate_hz=48000, cutoff_hz=12000)
+
+_COPY_SIDE_PX = 1080
+_COPY_KBPS = 4000  # four times the rung below: a line for which this is too much plays that one
+_COPY_GOP_MS = 12_000  # with rarer keyframes a seek would wait for an hls_segment of half a minute
+
+
+def views_of(source: Probe) -> tuple[View, ...]:
+    """Every video track under a name of its own, in the file's order."""
+    views: list[View] = []
+    for track in source.video:
+        name = track.view if views else MAIN_VIEW
+        taken = {"", *(view.name for view in views)}
+        views.append(View(name if name not in taken else f"view{len(views) + 1}", track))
+    return tuple(views)
 
 
 def rungs_for(source: Probe) -> tuple[Rung, ...]:
-    """The rungs no larger than the source, largest first, sound last; never none.
+    """The rungs no larger than the source, view by view, each largest first; sounds last; never none.
 
     A source below the lowest rung gets one rung of its own size: upscaling spends a village's bytes on nothing.
     """
     rungs: list[Rung] = []
-    if source.video:
-        track = source.video[0]
-        side_px = min(track.width, track.height)
-        steps = [step for step in _STEPS if step.side_px <= side_px]
-        lowest = _STEPS[-1]
-        rungs += [_video_rung(track, step) for step in steps or [_Step(side_px, lowest.crf, lowest.cap_kbps)]]
+    for view in views_of(source):
+        rungs += video_rungs(view)
     if source.audio:
-        rungs.append(_AUDIO)
+        rungs += [SPEECH, MUSIC, OPUS]
     return tuple(rungs)
+
+
+def video_rungs(view: View) -> tuple[VideoRung, ...]:
+    """One view's rungs, largest first, at least one."""
+    side_px = min(view.track.width, view.track.height)
+    steps = [step for step in _STEPS if step.side_px <= side_px]
+    lowest = _STEPS[-1]
+    return tuple(_video_rung(view, step) for step in steps or [_Step(side_px, lowest.crf, lowest.cap_kbps)])
+
+
+def copy_rung(view: View, *, kbps: int, longest_gop_ms: int) -> CopyRung | None:
+    """The source's own H.264 above 720p, if phones can decode it and a good line can carry it; else None.
+
+    `kbps` and `longest_gop_ms` were measured: no header tells them.
+    """
+    track = view.track
+    fits = (
+        track.codec == "h264"
+        and _STEPS[0].side_px < min(track.width, track.height) <= _COPY_SIDE_PX
+        and not track.rotation  # HLS has no word for it
+        and not track.interlaced
+        and track.pixel_format in ("yuv420p", "yuvj420p")
+        and 0 < kbps <= _COPY_KBPS
+        and 0 < longest_gop_ms <= _COPY_GOP_MS
+    )
+    if not fits:
+        return None
+    name = rung_name(view.name, min(track.width, track.height))
+    return CopyRung(name, track.width, track.height, frame_rate_of(track), view.name)
+
+
+def rung_name(view: str, side_px: int) -> str:
+    return f"{side_px}p" if view == MAIN_VIEW else f"{view}-{side_px}p"
 
 
 def frame_rate_of(track: VideoTrack) -> Fraction:
@@ -96,14 +167,22 @@ def shown_size_px(track: VideoTrack) -> tuple[int, int]:
     return (track.height, track.width) if track.rotation in (90, 270) else (track.width, track.height)
 
 
-def _video_rung(track: VideoTrack, step: _Step) -> VideoRung:
-    width, height = shown_size_px(track)
+def _video_rung(view: View, step: _Step) -> VideoRung:
+    width, height = shown_size_px(view.track)
     scale = Fraction(step.side_px, min(width, height))
-    rate = frame_rate_of(track)
+    rate = frame_rate_of(view.track)
     if step.side_px <= _STEPS[-1].side_px and rate > MAX_HALVED_FRAME_RATE:
         rate /= 2
-    size_px = _even(step.side_px)
-    return VideoRung(f"{size_px}p", _even(width * scale), _even(height * scale), rate, step.crf, step.cap_kbps)
+    side_px = _even(step.side_px)
+    return VideoRung(
+        name=rung_name(view.name, side_px),
+        width_px=_even(width * scale),
+        height_px=_even(height * scale),
+        frame_rate=rate,
+        crf=step.crf,
+        cap_kbps=step.cap_kbps,
+        view=view.name,
+    )
 
 
 def _even(pixels: Fraction | int) -> int:

@@ -1,68 +1,91 @@
 """What an encoding came to: measured from the files themselves, so that a playlist promises nothing that is not there."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from archive.errors import DiskFull, Unavailable
 from archive.model import Rendition
+from transcode import fmp4
 from transcode.command import INIT_NAME, PLAYLIST_NAME
-from transcode.ladder import HLS_SEGMENT_S, Rung, VideoRung
+from transcode.ladder import AudioRung, Rung
 
 _FULL_BYTES = 4 * 2**20  # with less than this free a file that is cut off needs no other explanation
 
 
 @dataclass(frozen=True, slots=True)
 class HlsSegment:
-    """A file in a media playlist. Microseconds, as EXTINF has six places: rounded sooner, 450 of them add up."""
+    """A file in a media playlist. Microseconds, as EXTINF has six places: rounded sooner, 450 of them add up.
+
+    `keyframe_bytes` is how much of its beginning holds its first picture; 0 for sound.
+    """
 
     name: str
     duration_us: int
     size_bytes: int
+    keyframe_bytes: int = 0
 
 
-def measured(directory: Path, rung: Rung) -> Rendition:
-    """The rendition in `directory`. Raises DiskFull or Unavailable if a file that it names is not there whole.
+def settled(directory: Path, rung: Rung, *, start_us: int, first_segment: int) -> tuple[HlsSegment, ...]:
+    """The hls_segments that ffmpeg's playlist in `directory` names, in order, their clocks set to begin at `start_us`.
 
-    It must be looked at: on a full disk ffmpeg's HLS muxer leaves empty and cut-off files, says nothing and returns 0.
+    Raises DiskFull or Unavailable if one is not there whole. It must be looked at: on a full disk ffmpeg's HLS muxer
+    leaves empty and cut-off files, says nothing and returns 0. Call it once: it changes the files.
     """
-    init_bytes = _whole_size_bytes(directory / INIT_NAME)
-    init = (directory / INIT_NAME).read_bytes()
-    segments = hls_segments(directory)
-    video = rung if isinstance(rung, VideoRung) else None
+    init = directory / INIT_NAME
+    _check_whole(init)
+    ticks = start_us * fmp4.timescale(init.read_bytes()) // 1_000_000
+    segments: list[HlsSegment] = []
+    for number, (name, duration_us) in enumerate(_listed(directory / PLAYLIST_NAME), start=first_segment):
+        path = directory / name
+        _check_whole(path)
+        data = fmp4.shifted(path.read_bytes(), ticks, number + 1)
+        if ticks or first_segment:
+            path.write_bytes(data)
+        keyframe_bytes = 0 if isinstance(rung, AudioRung) else fmp4.keyframe_bytes(data)
+        segments.append(HlsSegment(name, duration_us, len(data), keyframe_bytes))
+    return tuple(segments)
+
+
+def rendition_of(rung: Rung, segments: Sequence[HlsSegment], init: bytes, playlist_key: str) -> Rendition:
+    """A rung that is whole, from all its hls_segments."""
+    keyframes = [HlsSegment(one.name, one.duration_us, one.keyframe_bytes) for one in segments]
+    sound = isinstance(rung, AudioRung)
     return Rendition(
         rung=rung.name,
-        codecs=avc_codec(init) if video else aac_codec(init),
-        width=video.width_px if video else 0,
-        height=video.height_px if video else 0,
-        frame_rate=f"{float(video.frame_rate):.3f}" if video else "",
+        codecs=fmp4.codec_of(init),
+        width=0 if isinstance(rung, AudioRung) else rung.width_px,
+        height=0 if isinstance(rung, AudioRung) else rung.height_px,
+        frame_rate="" if isinstance(rung, AudioRung) else f"{float(rung.frame_rate):.3f}",
         bandwidth_bps=peak_bps(segments),
         average_bandwidth_bps=_bps(segments),
-        size_bytes=init_bytes + sum(segment.size_bytes for segment in segments),
+        size_bytes=len(init) + sum(segment.size_bytes for segment in segments),
         duration_ms=round(sum(segment.duration_us for segment in segments) / 1000),
-        playlist_key=f"{rung.name}/{PLAYLIST_NAME}",
+        playlist_key=playlist_key,
+        view="" if isinstance(rung, AudioRung) else rung.view,
+        keyframe_bandwidth_bps=0 if sound else max((_bps([one]) for one in keyframes), default=0),
     )
 
 
-def hls_segments(directory: Path) -> tuple[HlsSegment, ...]:
-    """The segments that the playlist in `directory` names, in order, each of them there and whole."""
-    playlist = directory / PLAYLIST_NAME
+def _listed(playlist: Path) -> list[tuple[str, int]]:
+    """Name and length in microseconds of each hls_segment in a playlist that ffmpeg wrote to its end."""
     lines = playlist.read_text("utf-8").splitlines() if playlist.exists() else []
     if not lines or lines[-1] != "#EXT-X-ENDLIST":
         raise _incomplete(playlist)
-    segments: list[HlsSegment] = []
+    found: list[tuple[str, int]] = []
     duration_us = 0
     for line in lines:
         if line.startswith("#EXTINF:"):
             duration_us = round(Fraction(line.removeprefix("#EXTINF:").rstrip(",")) * 1_000_000)
         elif not line.startswith("#"):
-            segments.append(HlsSegment(line, duration_us, _whole_size_bytes(directory / line)))
-    return tuple(segments)
+            found.append((line, duration_us))
+    return found
 
 
-def _whole_size_bytes(path: Path) -> int:
-    """The size of an MP4 file whose boxes fill it to its last byte."""
+def _check_whole(path: Path) -> None:
+    """An MP4 file is whole when its boxes fill it to its last byte."""
     size_bytes, at = path.stat().st_size if path.exists() else 0, 0
     if size_bytes:
         with path.open("rb") as file:
@@ -71,7 +94,6 @@ def _whole_size_bytes(path: Path) -> int:
                 file.seek(at)
     if not 0 < at == size_bytes:
         raise _incomplete(path)
-    return size_bytes
 
 
 def _incomplete(path: Path) -> Unavailable:
@@ -80,12 +102,13 @@ def _incomplete(path: Path) -> Unavailable:
     return Unavailable("工作磁盘", f"{path.name} is missing or cut off", "请检查工作磁盘。")
 
 
-def peak_bps(segments: tuple[HlsSegment, ...]) -> int:
+def peak_bps(segments: Sequence[HlsSegment]) -> int:
     """BANDWIDTH of RFC 8216, §4.3.4.2: the largest rate of any run of segments that lasts 0.5 to 1.5 target durations.
 
     So a last segment of a few frames, nearly all keyframe, counts together with the one before it.
     """
-    shortest_us, longest_us = HLS_SEGMENT_S * 500_000, HLS_SEGMENT_S * 1_500_000
+    target_us = max((segment.duration_us for segment in segments), default=0)
+    shortest_us, longest_us = target_us // 2, target_us * 3 // 2
     peak = 0
     for start in range(len(segments)):
         for end in range(start + 1, len(segments) + 1):
@@ -97,33 +120,7 @@ def peak_bps(segments: tuple[HlsSegment, ...]) -> int:
     return peak or _bps(segments)
 
 
-def _bps(segments: tuple[HlsSegment, ...]) -> int:
+def _bps(segments: Sequence[HlsSegment]) -> int:
     """Rounded up: a promise may be kept early, not late."""
     bits = 8 * sum(segment.size_bytes for segment in segments)
     return -(-bits * 1_000_000 // max(1, sum(segment.duration_us for segment in segments)))
-
-
-def avc_codec(init: bytes) -> str:
-    """RFC 6381's name for H.264 in this init segment: profile, constraints and level, as its avcC box has them."""
-    start = init.index(b"avcC") + 5  # past the kind and the version
-    return f"avc1.{init[start : start + 3].hex()}"
-
-
-def aac_codec(init: bytes) -> str:
-    """RFC 6381's name for MPEG-4 audio in this init segment: object type indication and audio object type of esds."""
-    at = init.index(b"esds") + 8  # past the kind, the version and the flags
-    at = _descriptor(init, at, 0x03) + 3  # stream id, flags
-    at = _descriptor(init, at, 0x04)
-    indication = init[at]
-    at = _descriptor(init, at + 13, 0x05)
-    return f"mp4a.{indication:x}.{init[at] >> 3}"
-
-
-def _descriptor(data: bytes, at: int, tag: int) -> int:
-    """Where the content of the MPEG-4 descriptor at `at` begins; its length has seven bits a byte."""
-    if data[at] != tag:
-        raise ValueError(f"descriptor {data[at]:#x} where {tag:#x} should be")
-    at += 1
-    while data[at] & 0x80:
-        at += 1
-    return at + 1

@@ -9,12 +9,15 @@ import pytest
 from archive.errors import ModelMissing, Unavailable, Unreadable
 from archive.model import Lesson, Scope, Stage
 from fixtures.broken import cut_short, playlist_named_mp4, text_named_mp4, truncated
-from ingest import steps, workspace
+from ingest import encoding, steps, workspace
 from ingest.intake import take_in
 from ingest.runtime import Runtime
 from ingest.verify import verify
 from search.query import STAFF, Query
 from tests.ingest.conftest import KEY, SIDECAR, VTT, FakeEar
+from tests.transcode.clips import make, picture, sound, x264
+from transcode import plan
+from transcode.ladder import EDITION
 
 Put = Callable[[str, bytes], str]
 
@@ -27,9 +30,15 @@ def recording_id(runtime: Runtime, put: Put, tiny_recording: Path) -> str:
     return taken.recording_id
 
 
+def encode_recording(runtime: Runtime, recording_id: str) -> None:
+    for task in encoding.survey_recording(runtime, recording_id):
+        encoding.encode_task(runtime, recording_id, task.name)
+    encoding.finish_encoding(runtime, recording_id)
+
+
 def whole_way(runtime: Runtime, recording_id: str) -> Lesson:
     steps.probe_recording(runtime, recording_id)
-    steps.encode_recording(runtime, recording_id)
+    encode_recording(runtime, recording_id)
     steps.publish_recording(runtime, recording_id)
     steps.hear_recording(runtime, recording_id)
     steps.index_recording(runtime, recording_id)
@@ -62,15 +71,70 @@ def test_every_step_done_again_makes_nothing_again(runtime: Runtime, recording_i
     assert len(ear.asked) == 1
 
 
-def test_a_ladder_that_was_whole_before_a_crash_is_not_made_again(
+def test_a_task_that_is_done_is_not_done_again(
     runtime: Runtime, recording_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps.encode_recording(runtime, recording_id)
-    with runtime.catalog.database.writing() as tx:
-        tx.exec_driver_sql("DELETE FROM rendition")
+    tasks = encoding.survey_recording(runtime, recording_id)
+    for task in tasks:
+        encoding.encode_task(runtime, recording_id, task.name)
+    assert encoding.survey_recording(runtime, recording_id) == ()
     monkeypatch.setenv("PATH", "/nowhere")  # no ffmpeg to be found: it must not be needed
-    steps.encode_recording(runtime, recording_id)
-    assert len(runtime.catalog.outputs.stages(recording_id)) == len(Stage)
+    for task in tasks:
+        encoding.encode_task(runtime, recording_id, task.name)
+
+
+def test_a_long_lesson_plays_before_its_larger_pictures_are_made(
+    runtime: Runtime, put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "PART_S", 6)
+    monkeypatch.setattr(plan, "_AHEAD_FROM_S", 12)
+    source = make(tmp_path / "a.mp4", picture("854x480", seconds=20), sound(20), x264())
+    taken = take_in(runtime, put(KEY, source.read_bytes()))
+    assert taken.recording_id is not None
+    tasks = encoding.survey_recording(runtime, taken.recording_id)
+    for task in tasks:
+        if task.is_urgent:
+            encoding.encode_task(runtime, taken.recording_id, task.name)
+    encoding.open_early(runtime, taken.recording_id)
+    published = steps.publish_recording(runtime, taken.recording_id)
+    outputs = runtime.catalog.outputs
+
+    def rungs() -> set[str]:
+        return {made.rung for made in outputs.renditions(taken.recording_id or "", EDITION)}
+
+    assert rungs() == {"240p", "audio", "audio48", "opus"}
+    assert not next(state for state in outputs.stages(taken.recording_id) if state.stage is Stage.ENCODED).done
+    assert outputs.unfinished() == [taken.recording_id]
+    for task in tasks:
+        encoding.encode_task(runtime, taken.recording_id, task.name)
+    encoding.finish_encoding(runtime, taken.recording_id)
+    assert rungs() == {"480p", "360p", "240p", "audio", "audio48", "opus"}
+    assert steps.publish_recording(runtime, taken.recording_id) == published
+    board = runtime.catalog.encodings.board(taken.recording_id, EDITION)
+    assert board is not None
+    assert board.stills[-1].span.end_ms == 20_000
+
+
+def test_another_worker_goes_on_where_one_stopped(runtime: Runtime, recording_id: str, tmp_path: Path) -> None:
+    """It has none of the files on its disk that the first one made or fetched."""
+    first, *others = encoding.survey_recording(runtime, recording_id)
+    encoding.encode_task(runtime, recording_id, first.name)
+    elsewhere = replace(runtime, settings=runtime.settings.model_copy(update={"home": tmp_path / "elsewhere"}))
+    for task in others:
+        encoding.encode_task(elsewhere, recording_id, task.name)
+    encoding.finish_encoding(elsewhere, recording_id)
+    assert [state.done for state in runtime.catalog.outputs.stages(recording_id)][:3] == [True] * 3
+
+
+def test_a_part_that_does_not_fit_is_made_again(runtime: Runtime, recording_id: str) -> None:
+    tasks = encoding.survey_recording(runtime, recording_id)
+    for task in tasks:
+        encoding.encode_task(runtime, recording_id, task.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "misfits", lambda *_: [tasks[-1].name])
+        with pytest.raises(Unavailable, match="another ffmpeg"):
+            encoding.finish_encoding(runtime, recording_id)
+    assert [task.name for task in encoding.survey_recording(runtime, recording_id)] == [tasks[-1].name]
 
 
 def test_captions_that_came_along_are_imported_instead_of_listening(
@@ -91,7 +155,7 @@ def test_without_a_model_the_lesson_is_playable_and_its_title_found(
     runtime: Runtime, recording_id: str, ear: FakeEar
 ) -> None:
     ear.missing = True
-    steps.encode_recording(runtime, recording_id)
+    encode_recording(runtime, recording_id)
     with pytest.raises(ModelMissing) as missing:
         steps.hear_recording(runtime, recording_id)
     assert "models" in missing.value.remedy_zh
@@ -122,13 +186,42 @@ def test_a_file_that_is_no_recording_is_rejected_in_a_technicians_words(
         "text": lambda: text_named_mp4(path),
         "playlist": lambda: playlist_named_mp4(path),
         "truncated": lambda: truncated(path, tiny_recording),
-        "cut short": lambda: cut_short(path, tiny_recording),
+        "cut short": lambda: cut_short(path, tiny_recording, 0.3),
     }
     taken = take_in(runtime, put(KEY, makers[damage]().read_bytes()))
     assert taken.recording_id is not None
     with pytest.raises(Unreadable) as error:
-        steps.encode_recording(runtime, taken.recording_id)
+        encode_recording(runtime, taken.recording_id)
     assert "。" in error.value.reason_zh
+    assert list(runtime.store.list(runtime.media, "rendition/")) == []
+
+
+def test_a_recording_that_breaks_off_is_kept_and_said_to_be_incomplete(
+    runtime: Runtime, put: Put, tmp_path: Path
+) -> None:
+    whole = make(tmp_path / "whole.mp4", picture(seconds=12), sound(12), x264("-movflags", "+faststart"))
+    taken = take_in(runtime, put(KEY, cut_short(tmp_path / "a.mp4", whole, 0.7).read_bytes()))
+    assert taken.recording_id is not None
+    lesson = whole_way(runtime, taken.recording_id)
+    damage = runtime.catalog.outputs.recording(taken.recording_id).damage
+    assert damage is not None
+    assert 2000 <= damage.lost_ms <= 5000
+    assert "录像不完整：应有 0:12" in damage.reason_zh
+    assert lesson.published_at is not None
+    assert verify(runtime).findings == ()
+
+
+def test_a_recording_whose_parts_turn_out_unreadable_leaves_nothing_in_the_store(
+    runtime: Runtime, recording_id: str
+) -> None:
+    for task in encoding.survey_recording(runtime, recording_id):
+        encoding.encode_task(runtime, recording_id, task.name)
+    lost = [{**made, "lost_ms": 3000} for made in runtime.catalog.encodings.made(recording_id, EDITION).values()]
+    for task, made in zip(runtime.catalog.encodings.made(recording_id, EDITION), lost, strict=True):
+        runtime.catalog.encodings.keep_made(recording_id, EDITION, task, made)
+    with pytest.raises(Unreadable) as refused:
+        encoding.finish_encoding(runtime, recording_id)
+    assert "应有 0:04，实际只有 0:01 可读" in refused.value.reason_zh
     assert list(runtime.store.list(runtime.media, "rendition/")) == []
 
 

@@ -1,10 +1,13 @@
+from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive.model import AudioTrack, Probe, VideoTrack
-from transcode.ladder import HLS_SEGMENT_S, AudioRung, VideoRung, rungs_for
+from transcode.ladder import HLS_SEGMENT_S, AudioRung, VideoRung, View, copy_rung, rungs_for, views_of
 
 SOUND = (AudioTrack(1, "aac", 2, 48000),)
 rates = st.sampled_from(["25/1", "30000/1001", "24000/1001", "50/1", "60000/1001", "15/1", "1/2", "5/1", "14985/1000"])
@@ -33,7 +36,7 @@ def camera(width: int, height: int, rate: str = "25/1", rotation: int = 0) -> Vi
 
 def test_a_lesson_in_full_hd_gets_every_rung() -> None:
     rungs = rungs_for(source(camera(1920, 1080)))
-    assert [rung.name for rung in rungs] == ["720p", "480p", "360p", "240p", "audio"]
+    assert [rung.name for rung in rungs] == ["720p", "480p", "360p", "240p", "audio", "audio48", "opus"]
     assert [(rung.width_px, rung.height_px) for rung in pictures(camera(1920, 1080))] == [
         (1280, 720),
         (852, 480),
@@ -64,8 +67,49 @@ def test_a_small_source_keeps_its_size() -> None:
 
 
 def test_sound_alone_and_picture_alone_are_lessons() -> None:
-    assert [type(rung) for rung in rungs_for(source(None))] == [AudioRung]
+    assert {type(rung) for rung in rungs_for(source(None))} == {AudioRung}
     assert all(isinstance(rung, VideoRung) for rung in rungs_for(source(camera(640, 480), ())))
+
+
+def test_every_view_has_rungs_under_its_own_name() -> None:
+    teacher, screen = camera(1280, 720), replace(camera(854, 480), index=2, view="screen")
+    both = Probe("matroska,webm", 60_000, 10**6, (teacher, screen), SOUND)
+    assert [rung.name for rung in rungs_for(both)] == [
+        *("720p", "480p", "360p", "240p"),
+        *("screen-480p", "screen-360p", "screen-240p"),
+        *("audio", "audio48", "opus"),
+    ]
+
+
+def test_views_never_share_a_name() -> None:
+    track = camera(640, 360)
+    cameras = (replace(track, view="teacher"), replace(track, view="teacher"), track, track)
+    names = [view.name for view in views_of(Probe("matroska,webm", 60_000, 10**6, cameras, ()))]
+    assert names == ["main", "teacher", "view3", "view4"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "kbps", "gop_ms", "kept"),
+    [
+        ({}, 3000, 10_000, True),
+        ({"codec": "hevc"}, 3000, 10_000, False),
+        ({"width": 1280, "height": 720}, 3000, 10_000, False),
+        ({"width": 3840, "height": 2160}, 3000, 10_000, False),
+        ({"rotation": 90}, 3000, 10_000, False),
+        ({"interlaced": True}, 3000, 10_000, False),
+        ({"pixel_format": "yuv420p10le"}, 3000, 10_000, False),
+        ({}, 9000, 10_000, False),
+        ({}, 3000, 60_000, False),
+    ],
+)
+def test_a_picture_is_kept_as_it_is_only_where_phones_and_lines_bear_it(
+    changed: dict[str, Any], kbps: int, gop_ms: int, *, kept: bool
+) -> None:
+    view = View("main", replace(camera(1920, 1080), **changed))
+    rung = copy_rung(view, kbps=kbps, longest_gop_ms=gop_ms)
+    assert (rung is not None) is kept
+    if rung is not None:
+        assert (rung.name, rung.width_px, rung.height_px) == ("1080p", 1920, 1080)
 
 
 @given(tracks)

@@ -1,3 +1,5 @@
+import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -5,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive.errors import Unavailable
-from transcode.measure import HlsSegment, aac_codec, avc_codec, hls_segments, peak_bps
+from tests.transcode.clips import make, picture, raw, x264
+from transcode import fmp4
+from transcode.ladder import VideoRung
+from transcode.measure import HlsSegment, peak_bps, settled
 
-PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6.000000,\na.m4s\n#EXTINF:0.040000,\nb.m4s\n#EXT-X-ENDLIST\n"
-
-
-def box(size_bytes: int) -> bytes:
-    return size_bytes.to_bytes(4) + b"mdat" + bytes(size_bytes - 8)
+PICTURE = VideoRung("180p", 320, 180, Fraction(25), 25, 120)
 
 
 def segment(seconds: float, size_bytes: int) -> HlsSegment:
@@ -36,39 +37,58 @@ def test_no_segment_of_half_a_target_or_more_exceeds_the_peak(parts: list[tuple[
     segments = tuple(segment(*part) for part in parts)
     peak = peak_bps(segments)
     whole = sum(part.size_bytes for part in segments) * 8e6 / sum(part.duration_us for part in segments)
-    assert all(part.size_bytes * 8e6 / part.duration_us <= peak for part in segments if part.duration_us >= 3_000_000)
+    half_us = max(part.duration_us for part in segments) // 2
+    assert all(part.size_bytes * 8e6 / part.duration_us <= peak for part in segments if part.duration_us >= half_us)
     assert len(segments) > 1 or peak >= whole
 
 
-def test_segments_are_read_with_their_sizes(tmp_path: Path) -> None:
-    (tmp_path / "index.m3u8").write_text(PLAYLIST)
-    (tmp_path / "a.m4s").write_bytes(box(13))
-    (tmp_path / "b.m4s").write_bytes(box(8) + box(9))
-    assert hls_segments(tmp_path) == (HlsSegment("a.m4s", 6_000_000, 13), HlsSegment("b.m4s", 40_000, 17))
+@pytest.fixture(scope="module")
+def rung_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ffmpeg's HLS muxer leaves: an init, two hls_segments and a playlist."""
+    directory = tmp_path_factory.mktemp("rung")
+    hls = ["-f", "hls", "-hls_time", "1", "-hls_segment_type", "fmp4", "-hls_playlist_type", "vod"]
+    names = ["-hls_segment_filename", str(directory / "seg-%05d.m4s"), "-hls_segment_options", "movflags=+cmaf"]
+    make(directory / "index.m3u8", picture(seconds=1.6), x264("-g", "25"), *hls, *names)
+    return directory
 
 
-@pytest.mark.parametrize("content", [None, b"", box(13)[:12], box(8) + b"\x00\x00", bytes(8)])
-def test_a_segment_that_is_missing_or_cut_off_is_noticed(tmp_path: Path, content: bytes | None) -> None:
-    (tmp_path / "index.m3u8").write_text(PLAYLIST)
-    (tmp_path / "a.m4s").write_bytes(box(13))
-    if content is not None:
-        (tmp_path / "b.m4s").write_bytes(content)
-    with pytest.raises(Unavailable, match=r"b\.m4s"):
-        hls_segments(tmp_path)
+@pytest.fixture
+def rung(rung_dir: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(rung_dir, tmp_path / "rung")
 
 
-@pytest.mark.parametrize("kept", range(0, len(PLAYLIST) - 1, 7))
-def test_a_playlist_that_is_cut_off_is_noticed(tmp_path: Path, kept: int) -> None:
-    (tmp_path / "index.m3u8").write_text(PLAYLIST[:kept])
-    for name in ("a.m4s", "b.m4s"):
-        (tmp_path / name).write_bytes(box(9))
+def test_segments_are_measured_and_set_to_their_place_in_the_lesson(rung: Path) -> None:
+    before = [(rung / f"seg-0000{n}.m4s").stat().st_size for n in (0, 1)]
+    found = settled(rung, PICTURE, start_us=240_000_000, first_segment=40)
+    assert [(one.name, one.duration_us, one.size_bytes) for one in found] == [
+        ("seg-00000.m4s", 1_000_000, before[0]),
+        ("seg-00001.m4s", 600_000, before[1]),
+    ]
+    ticks = fmp4.timescale((rung / "init.mp4").read_bytes())
+    begins = [fmp4.begins_at((rung / one.name).read_bytes()) for one in found]
+    assert begins == [240 * ticks, 241 * ticks]
+    for one in found:
+        keyframe = rung / "keyframe.mp4"
+        segment = (rung / one.name).read_bytes()
+        keyframe.write_bytes((rung / "init.mp4").read_bytes() + segment[: one.keyframe_bytes])
+        assert len(raw(keyframe, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray")) == 320 * 180
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut off", "zeros"])
+def test_a_segment_that_is_missing_or_cut_off_is_noticed(rung: Path, damage: str) -> None:
+    path = rung / "seg-00001.m4s"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "cut off": content[:-1], "zeros": bytes(len(content))}[damage])
+    with pytest.raises(Unavailable, match=r"seg-00001\.m4s"):
+        settled(rung, PICTURE, start_us=0, first_segment=0)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.9])
+def test_a_playlist_that_is_cut_off_is_noticed(rung: Path, share: float) -> None:
+    text = (rung / "index.m3u8").read_text()
+    (rung / "index.m3u8").write_text(text[: int(share * len(text))])
     with pytest.raises(Unavailable, match=r"index\.m3u8"):
-        hls_segments(tmp_path)
-
-
-def test_codecs_are_read_from_the_boxes() -> None:
-    assert avc_codec(b"....avc1....avcC\x01\x64\x00\x1f\xff") == "avc1.64001f"
-    esds = b"esds" + bytes(4) + b"\x03\x80\x80\x80\x22" + bytes(3) + b"\x04\x14\x40" + bytes(12) + b"\x05\x02\x11\x88"
-    assert aac_codec(b"...." + esds) == "mp4a.40.2"
-    with pytest.raises(ValueError, match="descriptor"):
-        aac_codec(b"esds" + bytes(30))
+        settled(rung, PICTURE, start_us=0, first_segment=0)
