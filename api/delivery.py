@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from api.access import Clock
 from archive.catalog import Catalog
-from archive.keys import poster_key, rung_prefix, transcript_key
-from archive.model import Lesson, Publication, Rendition
+from archive.keys import progressive_key, rung_prefix, still_key, transcript_key
+from archive.model import Board, Damage, Lesson, Publication, Rendition
+from transcode.ladder import MAIN_VIEW
 from transcode.playlist import SubtitleTrack, multivariant, subtitles_media_playlist
 
 PLAYLIST = "application/vnd.apple.mpegurl"
@@ -21,13 +22,17 @@ CAPTIONS = "text/vtt; charset=utf-8"
 FRESH_S = 10.0  # how long a withdrawn consent may still be played on
 _KEPT = 512  # lessons; a class watches few at a time
 
+PROGRESSIVE = "low.mp4"
+VIEWS_ZH = {MAIN_VIEW: "主画面", "teacher": "老师", "students": "学生", "screen": "课件", "mixed": "导播画面"}
+
 _LABELS_ZH = {"zh-Hans": "中文", "zh": "中文", "en": "English"}
 
 _NAME = re.compile(
-    r"(?P<multivariant>main\.m3u8)"
-    r"|(?P<poster>poster\.jpg)"
+    r"(?P<multivariant>main(?:-(?P<view>[a-z0-9]{1,20}))?\.m3u8)"
+    r"|(?P<progressive>low\.mp4)"
+    r"|(?P<still>poster\.jpg|board\.vtt|board-[0-9]{5}\.jpg|storyboard\.vtt|storyboard-[0-9]{3}\.jpg)"
     r"|captions/(?P<language>[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\.(?P<captions>m3u8|vtt)"
-    r"|(?P<rung>[a-z0-9]{1,12})/(?P<piece>index\.m3u8|init\.mp4|seg-[0-9]{5}\.m4s)"
+    r"|(?P<rung>[a-z0-9]{1,20}(?:-[a-z0-9]{1,6})?)/(?P<piece>(?:index|keyframes)\.m3u8|init\.mp4|seg-[0-9]{5}\.m4s)"
 )
 
 
@@ -39,10 +44,19 @@ class Playable:
     publication: Publication
     renditions: tuple[Rendition, ...]
     language: str
+    board: Board | None = None  # until the stills are made, and for a lesson without a picture
+    damage: Damage | None = None
+    is_finished: bool = False  # every rung is made, and the file for players without HLS
 
     @property
     def has_picture(self) -> bool:
         return any(rendition.height for rendition in self.renditions)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What can be looked at, the main view first."""
+        there = {made.view for made in self.renditions if made.height}
+        return tuple(sorted(there, key=lambda view: (view != MAIN_VIEW, view)))
 
     @property
     def language_zh(self) -> str:
@@ -102,7 +116,15 @@ class Playables:
         heard = None
         if publication.speech_edition is not None:
             heard = outputs.transcript(publication.recording_id, publication.speech_edition)
-        return Playable(lesson, publication, renditions, heard.language if heard and heard.cues else "")
+        board = self._catalog.encodings.board(publication.recording_id, publication.ladder_edition)
+        damage = outputs.recording(publication.recording_id).damage
+        language = heard.language if heard and heard.cues else ""
+        finished = self._catalog.encodings.is_whole(publication.recording_id, publication.ladder_edition)
+        return Playable(lesson, publication, renditions, language, board, damage, finished)
+
+
+def multivariant_name(view: str) -> str:
+    return "main.m3u8" if view == MAIN_VIEW else f"main-{view}.m3u8"
 
 
 def file_of(playable: Playable, name: str) -> Written | Stored | None:
@@ -112,20 +134,25 @@ def file_of(playable: Playable, name: str) -> Written | Stored | None:
         return None
     recording_id, edition = playable.publication.recording_id, playable.publication.ladder_edition
     if found["multivariant"]:
-        return Written(_multivariant(playable), PLAYLIST)
-    if found["poster"]:
-        return Stored(poster_key(recording_id, edition), "image/jpeg", is_fixed=False)
+        return _multivariant(playable, found["view"] or MAIN_VIEW)
+    if found["progressive"]:
+        return Stored(progressive_key(recording_id, edition), "video/mp4", is_fixed=False)
+    if found["still"]:
+        content_type = CAPTIONS if found["still"].endswith(".vtt") else "image/jpeg"
+        return Stored(still_key(recording_id, edition, found["still"]), content_type, is_fixed=False)
     if found["captions"]:
         return _captions(playable, found["language"], found["captions"])
     return _rung_file(playable, found["rung"], found["piece"])
 
 
-def _multivariant(playable: Playable) -> str:
+def _multivariant(playable: Playable, view: str) -> Written | None:
+    if view != MAIN_VIEW and view not in {made.view for made in playable.renditions}:
+        return None
     subtitles: list[SubtitleTrack] = []
     if playable.language:
         uri = f"captions/{playable.language}.m3u8"
         subtitles.append(SubtitleTrack(language=playable.language, name=playable.language_zh, uri=uri))
-    return multivariant(playable.renditions, subtitles=subtitles)
+    return Written(multivariant(playable.renditions, subtitles=subtitles, view=view), PLAYLIST)
 
 
 def _captions(playable: Playable, language: str, form: str) -> Written | Stored | None:

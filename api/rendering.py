@@ -61,6 +61,7 @@ class Pages:
             "school_order": school_order,
             "percent": percent,
             "size": size,
+            "roughly": roughly,
         }
         globals_: dict[str, Any] = {"static": static_address, "query": query_string}
         cast(dict[str, Any], self._environment.filters).update(filters)
@@ -172,3 +173,9 @@ def size(size_bytes: int) -> str:
     while value >= 1000 and unit < len(units) - 1:
         value, unit = value / 1000, unit + 1
     return f"{value:.3g} {units[unit]}" if value < 1000 else f"{value:.0f} {units[unit]}"
+
+
+def roughly(size_bytes: int) -> str:
+    """What a lesson takes from a month's data: two digits are enough to choose by."""
+    megabytes = max(0.1, size_bytes / 1_000_000)
+    return f"约 {megabytes:.0f} MB" if megabytes >= 9.5 else f"约 {megabytes:.1f} MB".replace(".0 ", " ")

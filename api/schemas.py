@@ -67,12 +67,30 @@ class CaptionOut(_Model):
     url: str = Field(description="WebVTT")
 
 
+class ViewOut(_Model):
+    view: str = Field(description="main、teacher、students、screen、mixed 或 view2……")
+    label: str
+    playlist: str
+
+
+class DamageOut(_Model):
+    lost_ms: int = Field(description="录像中无法读取的总时长")
+    reason_zh: str
+
+
 class PlaybackOut(_Model):
     """Where the player starts. All addresses hold until `expires_at`; then ask again."""
 
     playlist: str = Field(description="HLS 多码率播放列表；其中的相对地址无需再登录")
+    views: list[ViewOut] = Field(description="多机位录像的各个画面，主画面在前；与 playlist 用法相同")
+    progressive: str | None = Field(
+        description="最小画面与声音合成的一个 MP4，供不支持 HLS 的播放器；还没做好时为 null"
+    )
+    board: str | None = Field(description="声音+板书：每页板书一张静止图片的 WebVTT，图片在同一地址下；没有时为 null")
+    storyboard: str | None = Field(description="拖动进度条时的小图：WebVTT，带 #xywh；没有时为 null")
     captions: list[CaptionOut]
     poster: str | None
+    damage: DamageOut | None = Field(description="录像有损坏时：丢失多少，原因是什么")
     duration_ms: int
     expires_at: int = Field(description="失效时刻，Unix 秒")
 
@@ -195,6 +213,7 @@ class ArrivalOut(_Model):
     stages: list[StageOut]
     published: bool
     searchable: bool
+    damage: DamageOut | None = Field(None, description="录像有损坏但仍可播放时：丢失多少，原因是什么")
     refused: RefusedOut | None
 
 

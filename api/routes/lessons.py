@@ -1,12 +1,15 @@
 """/api/lessons: the library, one lesson, where it plays, what was said."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 
 from api.access import scope_of
+from api.delivery import PROGRESSIVE, VIEWS_ZH, multivariant_name
 from api.deps import Browser, ViewerDep, WatchedLesson, WebDep
 from api.problems import Problem
 from api.routes.asking import Grade, Limit, Offset, ProgrammeName, School, Subject, problems
-from api.schemas import CaptionOut, LessonList, LessonOut, PlaybackOut, ShelfOut, TranscriptOut
+from api.schemas import CaptionOut, DamageOut, LessonList, LessonOut, PlaybackOut, ShelfOut, TranscriptOut, ViewOut
 from archive.model import Transcript
 
 router = APIRouter(prefix="/api", tags=["课程"], responses=problems(401, 422, 503))
@@ -61,8 +64,16 @@ def playback(lesson: WatchedLesson, viewer: ViewerDep, web: WebDep) -> PlaybackO
         captions.append(CaptionOut(language=playable.language, label=playable.language_zh, url=url))
     return PlaybackOut(
         playlist=f"{link.base}main.m3u8",
+        views=[
+            ViewOut(view=view, label=VIEWS_ZH.get(view, view), playlist=f"{link.base}{multivariant_name(view)}")
+            for view in playable.views
+        ],
+        progressive=f"{link.base}{PROGRESSIVE}" if playable.is_finished else None,
+        board=f"{link.base}board.vtt" if playable.board else None,
+        storyboard=f"{link.base}storyboard.vtt" if playable.board else None,
         captions=captions,
         poster=f"{link.base}poster.jpg" if playable.has_picture else None,
+        damage=DamageOut(**asdict(playable.damage)) if playable.damage else None,
         duration_ms=lesson.duration_ms,
         expires_at=link.expires_at,
     )

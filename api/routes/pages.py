@@ -1,6 +1,7 @@
 """The pages. Each works as plain HTML; htmx exchanges parts of them where that saves a wait."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -8,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from api.access import scope_of
 from api.arriving import STAGES_ZH, arrivals, of_recording
+from api.delivery import VIEWS_ZH, Playable
 from api.deps import Browser, ConsentLesson, Operator, ViewerDep, WatchedLesson, Web, WebDep
 from api.finding import PAGE_HITS, find
 from api.rendering import static_address
@@ -20,7 +22,17 @@ router = APIRouter(include_in_schema=False)
 
 _CARDS = 24
 _MOMENTS = 100  # on the lesson's own page
+_SOUND, _OPUS = "audio", "opus"  # the rungs that a lesson without its picture is heard from
 _SECONDS = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to follow a lesson, and what all of it takes from the line."""
+
+    value: str  # as the player knows it
+    label: str
+    size_bytes: int
 
 
 @router.get("/")
@@ -102,6 +114,9 @@ def lesson(
         lesson=lesson,
         playable=playable,
         link=web.links.to(lesson.id, viewer),
+        ways=ways_of(playable),
+        views_zh=VIEWS_ZH,
+        has_opus=_OPUS in {made.rung for made in playable.renditions},
         transcript=_transcript(web, lesson),
         q=text,
         found=find(web, viewer, asked.Query(text, lesson_id=lesson.id, limit=_MOMENTS), moments=_MOMENTS),
@@ -137,3 +152,16 @@ def _transcript(web: Web, lesson: Lesson) -> Transcript | None:
     if publication is None or publication.speech_edition is None:
         return None
     return web.catalog.outputs.transcript(publication.recording_id, publication.speech_edition)
+
+
+def ways_of(playable: Playable) -> tuple[Way, ...]:
+    """What the viewer may choose from, richest first; empty where there is no choice. A picture counts at its smallest."""
+    sounds = {made.rung: made.size_bytes for made in playable.renditions if not made.height}
+    pictures = [made.size_bytes for made in playable.renditions if made.height]
+    if not pictures or _SOUND not in sounds:
+        return ()
+    sound_bytes = sounds.get(_OPUS, sounds[_SOUND])
+    ways = [Way("picture", "画面", min(pictures) + sounds[_SOUND])]
+    if playable.board is not None:
+        ways.append(Way("board", "声音+板书", sound_bytes + playable.board.size_bytes))
+    return (*ways, Way("sound", "只听声音", sound_bytes))

@@ -1,11 +1,13 @@
 """The staff's part of the API: what recorders sent, how far it is, and the guardians' word."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 
 from api.arriving import SHOWN, Arriving, arrivals, of_recording
 from api.deps import ConsentLesson, FollowedLesson, Operator, Web, WebDep
 from api.routes.asking import Limit, problems
-from api.schemas import ArrivalOut, ConsentIn, ProgressOut, RefusedOut, StageOut
+from api.schemas import ArrivalOut, ConsentIn, DamageOut, ProgressOut, RefusedOut, StageOut
 from archive.model import Lesson, Stage
 
 router = APIRouter(prefix="/api", tags=["老师与管理员"], responses=problems(401, 422, 503))
@@ -59,5 +61,6 @@ def _out(one: Arriving) -> ArrivalOut:
         stages=[StageOut.of(state) for state in one.stages],
         published=one.has(Stage.PUBLISHED),
         searchable=one.has(Stage.INDEXED),
+        damage=DamageOut(**asdict(one.recording.damage)) if one.recording and one.recording.damage else None,
         refused=RefusedOut.of(one.refusal),
     )

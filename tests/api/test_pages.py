@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import rendering
+from api.delivery import FRESH_S, Playable
 from api.rendering import STATIC, WEB, excerpt, marked, marked_like, query_string, school_order, short_seconds
-from api.routes.pages import start_ms
-from archive.model import Cue, Span
+from api.routes.pages import start_ms, ways_of
+from archive.keys import rendition_prefix
+from archive.model import Board, Cue, Damage, Publication, Span, Still
 from search.hits import Hit
-from tests.api.school import STAFF, STUDENT, School
+from tests.api.school import LADDER, STAFF, STUDENT, School
 
 PAYLOADS = [
     "<script>window.hacked=1</script>",
@@ -195,6 +198,59 @@ def test_a_lesson_works_without_a_script_up_to_the_player(school: School) -> Non
     assert "在这节课里的 1 处" in shown.text
 
 
+def test_a_lesson_offers_its_ways_with_their_sizes(school: School) -> None:
+    lesson = school.publish()
+    board = Board((Still(Span(0, 12_000), "board-00001.jpg", 960, 540, 2_400_000),), (), 2_400_000)
+    known = school.catalog.outputs.renditions(lesson.recording_id, LADDER)
+    picture, sound = (next(made for made in known if bool(made.height) is shown) for shown in (True, False))
+    playable = Playable(
+        lesson,
+        Publication(lesson.id, lesson.recording_id, LADDER, None, lesson.started_at),
+        (
+            replace(picture, rung="480p", size_bytes=90_000_000),
+            replace(picture, size_bytes=21_000_000),
+            replace(sound, size_bytes=8_400_000),
+            replace(sound, rung="opus", size_bytes=6_300_000),
+        ),
+        "",
+        board,
+    )
+    shown = [(way.label, rendering.roughly(way.size_bytes)) for way in ways_of(playable)]
+    assert shown == [("画面", "约 29 MB"), ("声音+板书", "约 8.7 MB"), ("只听声音", "约 6.3 MB")]
+    assert [way.value for way in ways_of(replace(playable, board=None))] == ["picture", "sound"]
+    assert ways_of(replace(playable, renditions=playable.renditions[2:], board=None)) == ()
+    assert ways_of(replace(playable, renditions=playable.renditions[:2])) == ()
+
+
+def test_the_board_is_a_list_of_moments_without_a_script(school: School) -> None:
+    lesson = school.publish()
+    assert not [a for a in page(school, f"/lesson/{lesson.id}").all("ol") if a.get("id") == "board"]
+    spans = [Span(0, 4_000), Span(4_000, 12_000)]
+    stills = tuple(Still(span, f"board-{n:05d}.jpg", 960, 540, 9) for n, span in enumerate(spans, start=1))
+    school.catalog.encodings.keep_board(lesson.recording_id, LADDER, Board(stills, (), 18))
+    school.clock.now += 60
+    shown = page(school, f"/lesson/{lesson.id}?q=勾股定理")
+    pages = [a for a in shown.all("a") if "data-still" in a]
+    assert [(a["data-still"], a["data-ms"]) for a in pages] == [("board-00001.jpg", "0"), ("board-00002.jpg", "4000")]
+    assert not [image for image in shown.all("img") if "board-" in (image["src"] or "")]  # a script loads what is seen
+    assert "?t=4&q=%E5%8B%BE%E8%82%A1%E5%AE%9A%E7%90%86" in {a.get("href") for a in shown.all("a")}
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "约 0.1 MB"),
+        (940_000, "约 0.9 MB"),
+        (2_000_000, "约 2 MB"),
+        (9_449_999, "约 9.4 MB"),
+        (9_500_000, "约 10 MB"),
+        (123_400_000, "约 123 MB"),
+    ],
+)
+def test_a_size_to_choose_by_has_few_digits(size_bytes: int, text: str) -> None:
+    assert rendering.roughly(size_bytes) == text
+
+
 def test_a_lesson_whose_words_are_to_come_plays_already(school: School) -> None:
     pending, silent = school.publish("待", cues=None, day=1), school.publish("静", cues=(), day=2)
     assert "文字还在整理" in page(school, f"/lesson/{pending.id}").text
@@ -309,3 +365,29 @@ def test_what_is_not_chosen_is_not_in_the_address() -> None:
 def test_subjects_and_grades_come_as_a_school_lists_them() -> None:
     assert list(school_order({"历史": 1, "天文": 1, "数学": 1, "语文": 1})) == ["语文", "数学", "历史", "天文"]
     assert list(school_order({"八年级": 1, "一年级": 1, "三年级": 1})) == ["一年级", "三年级", "八年级"]
+
+
+def test_every_view_of_a_lesson_can_be_chosen_and_its_damage_is_said(school: School) -> None:
+    lesson, student = school.publish(), school.browser(STUDENT)
+    made = school.catalog.outputs.renditions(lesson.recording_id, LADDER)
+    prefix = rendition_prefix(lesson.recording_id, LADDER)
+    picture = next(rendition for rendition in made if rendition.height)
+    students = replace(
+        picture, rung="students-240p", view="students", playlist_key=f"{prefix}/students-240p/index.m3u8"
+    )
+    school.catalog.outputs.keep_renditions(lesson.recording_id, LADDER, [*made, students])
+    damage = Damage(4000, "录像有损坏：约 4 秒无法读取，以静止画面代替。")
+    school.catalog.encodings.keep_damage(lesson.recording_id, damage, readable_ms=12_000)
+    school.clock.now += FRESH_S + 1
+    page = student.get(f"/lesson/{lesson.id}").text
+    assert [f'value="{view}"' in page for view in ("main", "students", "screen")] == [True, True, False]
+    assert "主画面" in page
+    assert "学生" in page
+    assert damage.reason_zh in page
+    playback = student.get(f"/api/lessons/{lesson.id}/playback").json()
+    assert playback["damage"] == {"lost_ms": 4000, "reason_zh": damage.reason_zh}
+    assert [view["view"] for view in playback["views"]] == ["main", "students"]
+    listed = [student.get(view["playlist"]).text for view in playback["views"]]
+    assert ["students-240p" in text for text in listed] == [False, True]
+    assert ["\n240p/index" in text for text in listed] == [True, False]
+    assert student.get(playback["playlist"].replace("main", "main-screen")).status_code == 404

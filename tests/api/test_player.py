@@ -1,20 +1,23 @@
 """The lesson page in Chromium: real HLS plays, the caption shows, a click on a line or a hit seeks, nothing foreign runs."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from api.links import LONGEST_S
-from archive.keys import rendition_prefix
-from archive.model import Cue, Lesson, Probe, Rendition, Span
+from archive.keys import rendition_prefix, still_key
+from archive.model import Board, Cue, Lesson, Probe, Rendition, Span, Still
 from tests.api.school import LADDER, SPEECH, STAFF, STUDENT, School
 from tests.browser import chromium
 from tests.transcode.clips import encoded, probed
@@ -189,6 +192,147 @@ def test_a_hit_of_a_search_starts_the_lesson_at_its_moment(site: str, page: Page
     until(page, "video.currentTime > 2")
     page.locator(".found-here a.moment").click()
     until(page, "video.currentTime < 2")
+
+
+# --- three ways to follow a lesson ---------------------------------------------------------------------------------------
+
+TURN_MS = 100  # so that four seconds have more pages than a phone shows at once
+
+
+@pytest.fixture
+def with_board(school: School, lesson: Lesson) -> Lesson:
+    """The lesson with forty stills, each of a grey of its own."""
+    stills: list[Still] = []
+    for n in range(40):
+        content = BytesIO()
+        Image.new("L", (64, 36), 40 + 5 * n).save(content, "JPEG")
+        name = f"board-{n + 1:05d}.jpg"
+        school.store.put_bytes(school.bucket, still_key(lesson.recording_id, LADDER, name), content.getvalue())
+        stills.append(Still(Span(n * TURN_MS, (n + 1) * TURN_MS), name, 64, 36, len(content.getvalue())))
+    board = Board(tuple(stills), (), sum(still.size_bytes for still in stills))
+    school.catalog.encodings.keep_board(lesson.recording_id, LADDER, board)
+    return lesson
+
+
+def still_at(page: Page) -> int:
+    """The number of the still that is shown, from its brightness: the file is there, decoded and seen."""
+    grey = page.evaluate(
+        """async () => {
+            const still = document.querySelector('#still img');
+            await still.decode();
+            const canvas = document.createElement('canvas');
+            canvas.width = canvas.height = 1;
+            const context = canvas.getContext('2d');
+            context.drawImage(still, 0, 0, 1, 1);
+            return context.getImageData(0, 0, 1, 1).data[0];
+        }"""
+    )
+    return round((grey - 40) / 5)
+
+
+def asked_for(page: Page) -> list[str]:
+    """Collects the names below the lesson's signed address that the page asks for from now on."""
+    names: list[str] = []
+    page.on("request", lambda request: names.append(request.url.split("/", 6)[-1]) if "/v/" in request.url else None)
+    return names
+
+
+@pytest.mark.parametrize("by", ["the browser", "hls.js"])
+def test_sound_and_board_go_together(site: str, page: Page, with_board: Lesson, by: str) -> None:
+    if by == "hls.js":
+        page.add_init_script(NO_NATIVE_HLS)
+    page.goto(f"{site}/lesson/{with_board.id}")
+    until(page, "video.readyState >= 1 && video.videoWidth > 0")
+    names = asked_for(page)
+    page.get_by_role("button", name="声音+板书").click()
+    play(page)
+    until(page, "video.currentTime > 1.6 && video.videoWidth === 0")
+    page.evaluate("document.getElementById('video').pause()")
+    expect(page.locator("#said-now")).to_have_text("今天我们来学习勾股定理")
+    page.locator("#board a").nth(5).click()
+    until(page, "Math.abs(video.currentTime - 0.5) < 0.4 && !video.seeking")
+    page.locator("#lines a").nth(2).click()
+    until(page, "video.ended")
+    expect(page.locator("#board a[aria-current]")).to_have_attribute("data-ms", "3900")
+    expect(page.locator("#still")).to_be_visible()
+    assert still_at(page) == 39
+    assert {name.split("/")[0] for name in names if "/" in name} - {"captions"} == {"opus"}
+
+
+def test_the_next_still_is_there_before_its_turn(site: str, page: Page, with_board: Lesson) -> None:
+    page.goto(f"{site}/lesson/{with_board.id}?t=2.05")
+    page.get_by_role("button", name="声音+板书").click()
+    until(page, "video.readyState >= 2 && Math.abs(video.currentTime - 2.05) < 0.04")
+    expect(page.locator("#still img")).to_have_attribute("src", re.compile("board-00021"))
+    names = "performance.getEntriesByType('resource').map(entry => entry.name.slice(-9))"
+    page.wait_for_load_state("networkidle")
+    assert "00022.jpg" in page.evaluate(names)
+
+
+@pytest.mark.parametrize("by", ["the browser", "hls.js"])
+def test_a_phone_without_opus_hears_aac(site: str, page: Page, with_board: Lesson, by: str) -> None:
+    page.add_init_script("MediaSource.isTypeSupported = type => !/opus/.test(type)")
+    if by == "hls.js":
+        page.add_init_script(NO_NATIVE_HLS)
+        page.add_init_script("""
+            const known = MediaSource.isTypeSupported;
+            MediaSource.isTypeSupported = type => /mp4a|avc1/.test(type) || known(type);
+        """)
+    page.goto(f"{site}/lesson/{with_board.id}")
+    names = asked_for(page)
+    page.get_by_role("button", name="只听声音").click()
+    play(page)
+    until(page, "video.ended && video.videoWidth === 0")
+    assert any(name.startswith("audio/") for name in names)
+    assert not any(name.startswith("opus/") for name in names)
+
+
+def test_the_way_is_remembered_and_the_picture_comes_back(site: str, page: Page, with_board: Lesson) -> None:
+    page.goto(f"{site}/lesson/{with_board.id}")
+    page.get_by_role("button", name="声音+板书").click()
+    page.reload()
+    expect(page.get_by_role("button", name="声音+板书")).to_have_attribute("aria-pressed", "true")
+    until(page, "video.readyState >= 1 && video.videoWidth === 0")
+    expect(page.locator("#still")).to_be_visible()
+    page.get_by_role("button", name="画面").click()
+    until(page, "video.readyState >= 1 && video.videoWidth > 0")
+    expect(page.locator("#still")).to_be_hidden()
+    assert page.evaluate("document.getElementById('video').textTracks[0].mode") == "showing"
+
+
+def test_pages_of_the_board_are_loaded_as_they_come_into_view(site: str, page: Page, with_board: Lesson) -> None:
+    page.goto(f"{site}/lesson/{with_board.id}")
+    first, last = page.locator("#board img").first, page.locator("#board img").last
+    expect(first).to_have_attribute("src", re.compile(r"/board-00001\.jpg$"))
+    assert last.get_attribute("src") is None
+    page.locator("#board").evaluate("strip => { strip.scrollLeft = strip.scrollWidth; }")
+    expect(last).to_have_attribute("src", re.compile(r"/board-00040\.jpg$"))
+    assert page.locator("#board img:not([src])").count() > 10
+
+
+@pytest.mark.parametrize("line", ["{saveData: true}", "{effectiveType: 'slow-2g'}", "{effectiveType: '2g'}"])
+def test_a_slow_line_is_offered_the_board(site: str, page: Page, with_board: Lesson, line: str) -> None:
+    page.add_init_script(f"Object.defineProperty(Navigator.prototype, 'connection', {{get: () => ({line})}})")
+    page.goto(f"{site}/lesson/{with_board.id}")
+    until(page, "video.readyState >= 1")
+    assert page.locator("#board img[src]").count() == 0
+    page.get_by_role("button", name="换成声音+板书").click()
+    until(page, "video.readyState >= 1 && video.videoWidth === 0")
+    expect(page.locator("#suggest")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#suggest")).to_be_hidden()
+
+
+def test_a_fast_line_is_offered_nothing(site: str, page: Page, with_board: Lesson) -> None:
+    page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'connection', {get: () => ({effectiveType: '4g', saveData: false})})"
+    )
+    page.goto(f"{site}/lesson/{with_board.id}")
+    until(page, "video.readyState >= 1")
+    expect(page.locator("#suggest")).to_be_hidden()
+
+
+# --- speed, and addresses that end ---------------------------------------------------------------------------------------
 
 
 def test_the_speed_is_chosen_and_remembered(site: str, page: Page, lesson: Lesson) -> None:
