@@ -159,11 +159,10 @@ def _pictures_written(task: Task, view: View, rungs: tuple[VideoRung, ...], benc
         _run(argv(strict=True), bench, note, encoder=effort.encoder)
     except ToolFailed as error:
         paid = _toll(view.track.index, span, bench, effort)
-        if paid.is_all:
-            _run(command.blank_argv(rungs, view, task, preset=effort.preset), bench, progress)
-        else:
-            _again(argv(strict=False), bench, progress, error, paid)
-        return paid.lost_ms
+        if not paid.is_all and _went_again(argv(strict=False), bench, progress, error, paid):
+            return paid.lost_ms
+        _run(command.blank_argv(rungs, view, task, preset=effort.preset), bench, progress)
+        return span.duration_ms
     reading = bench.survey.video[_place(task, bench.probe)]
     if _longest_gap_ms(decoded, span, reading) <= reading.longest_gap_ms + _GAP_MS:
         return 0
@@ -190,11 +189,10 @@ def _sound_written(rungs: tuple[AudioRung, ...], bench: Bench) -> int:
         _run(argv(strict=True), bench, note)
     except ToolFailed as error:
         paid = _toll(track.index, Span(0, max(1, bench.survey.audio_end_ms)), bench, Effort(threads=1))
-        if paid.is_all:
-            reason_zh = "录像的声音无法解码，没有声音就不成课。请在录播主机上检查原文件，重新导出后再上传。"
-            raise Unreadable(bench.name, f"no sound decodes: {error}", reason_zh) from error
-        _again(argv(strict=False), bench, note, error, paid)
-        return paid.lost_ms
+        if not paid.is_all and _went_again(argv(strict=False), bench, note, error, paid):
+            return paid.lost_ms
+        reason_zh = "录像的声音无法解码，没有声音就不成课。请在录播主机上检查原文件，重新导出后再上传。"
+        raise Unreadable(bench.name, f"sound does not decode: {error}", reason_zh) from error
     return 0
 
 
@@ -215,13 +213,17 @@ def _gain_db(bench: Bench) -> float:
     return max(-command.MAX_GAIN_DB, min(command.MAX_GAIN_DB, gain_db))
 
 
-def _again(argv: list[str], bench: Bench, note: Callable[[str], None], strictly: ToolFailed, paid: Toll) -> None:
-    """The patient run. If it fails too although most can be decoded, the source is not to blame."""
+def _went_again(argv: list[str], bench: Bench, note: Callable[[str], None], strictly: ToolFailed, paid: Toll) -> bool:
+    """The patient run; False if what is damaged stops that too (sound whose channels change at every packet). If nothing
+    is damaged the source is not to blame: raises Unavailable."""
     try:
         _run(argv, bench, note)
     except ToolFailed as error:
+        if paid.lost_ms:
+            return False
         zh = "录像本身可以解码，请运行 huikan doctor 检查这台机器上的 ffmpeg。"
-        raise Unavailable("ffmpeg", f"{error} (strictly: {strictly}; {paid.lost_ms} ms lost)", zh) from error
+        raise Unavailable("ffmpeg", f"{error} (strictly: {strictly})", zh) from error
+    return True
 
 
 def _toll(index: int, span: Span, bench: Bench, effort: Effort) -> Toll:

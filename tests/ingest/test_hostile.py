@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 PATIENT = Limits(wall_s=120, memory_bytes=2 * 2**30)
 REFUSED_IN_S = 10
 REFUSED_IN_BYTES = 600 * 2**20
-MUTATIONS = 15  # of each container
+MUTATIONS = 6  # of each container; tests/transcode/test_mutations.py takes more of them all the way
 
 
 @dataclass

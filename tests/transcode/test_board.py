@@ -144,6 +144,7 @@ def test_a_real_lesson_has_a_still_for_each_slide(maths_lesson: SampleRecording,
     assert abs(board.stills[1].span.start_ms - said[second].span.start_ms) <= 1000
 
 
+@pytest.mark.slow
 def test_somebody_who_walks_before_a_noisy_board_turns_no_page(tmp_path: Path) -> None:
     walker = "color=0x302018:s=75x260:r=12.5"
     graph = "[0]noise=alls=20:allf=t[room];[room][1]overlay=x='-75+mod(t*48\\,715)':y=100[v]"
@@ -154,6 +155,7 @@ def test_somebody_who_walks_before_a_noisy_board_turns_no_page(tmp_path: Path) -
     assert len(board.stills) == 1
 
 
+@pytest.mark.slow
 def test_a_film_of_nothing_but_change_stays_within_the_budget(tmp_path: Path) -> None:
     arguments = film("testsrc2=s=320x180:r=12.5,noise=alls=100:allf=t")
     board, out = made(tmp_path, both(tmp_path, arguments, 45, (320, 180), (320, 180)))
