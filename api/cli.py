@@ -39,11 +39,7 @@ Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
 def main() -> None:
     """The console script: errors of ours become one clear line and an exit code, never a traceback."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except typer.Abort:
-        sys.exit(130)
+        app()
     except Misconfigured as error:
         _die(f"设置有误：{error}", 78)
     except Unavailable as error:

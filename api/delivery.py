@@ -14,7 +14,7 @@ from archive.catalog import Catalog
 from archive.keys import progressive_key, rung_prefix, still_key, transcript_key
 from archive.model import Board, Damage, Lesson, Publication, Rendition
 from transcode.ladder import MAIN_VIEW
-from transcode.playlist import SubtitleTrack, multivariant, subtitles_media_playlist
+from transcode.playlist import AAC, OPUS, SubtitleTrack, multivariant, subtitles_media_playlist
 
 PLAYLIST = "application/vnd.apple.mpegurl"
 CAPTIONS = "text/vtt; charset=utf-8"
@@ -28,7 +28,7 @@ VIEWS_ZH = {MAIN_VIEW: "主画面", "teacher": "老师", "students": "学生", "
 _LABELS_ZH = {"zh-Hans": "中文", "zh": "中文", "en": "English"}
 
 _NAME = re.compile(
-    r"(?P<multivariant>main(?:-(?P<view>[a-z0-9]{1,20}))?\.m3u8)"
+    r"(?P<multivariant>main(?:-(?P<view>[a-z0-9]{1,20}))?(?P<opus>\.opus)?\.m3u8)"
     r"|(?P<progressive>low\.mp4)"
     r"|(?P<still>poster\.jpg|board\.vtt|board-[0-9]{5}\.jpg|storyboard\.vtt|storyboard-[0-9]{3}\.jpg)"
     r"|captions/(?P<language>[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\.(?P<captions>m3u8|vtt)"
@@ -134,7 +134,7 @@ def file_of(playable: Playable, name: str) -> Written | Stored | None:
         return None
     recording_id, edition = playable.publication.recording_id, playable.publication.ladder_edition
     if found["multivariant"]:
-        return _multivariant(playable, found["view"] or MAIN_VIEW)
+        return _multivariant(playable, found["view"] or MAIN_VIEW, OPUS if found["opus"] else AAC)
     if found["progressive"]:
         return Stored(progressive_key(recording_id, edition), "video/mp4", is_fixed=False)
     if found["still"]:
@@ -145,14 +145,14 @@ def file_of(playable: Playable, name: str) -> Written | Stored | None:
     return _rung_file(playable, found["rung"], found["piece"])
 
 
-def _multivariant(playable: Playable, view: str) -> Written | None:
+def _multivariant(playable: Playable, view: str, sound: str) -> Written | None:
     if view != MAIN_VIEW and view not in {made.view for made in playable.renditions}:
         return None
     subtitles: list[SubtitleTrack] = []
     if playable.language:
         uri = f"captions/{playable.language}.m3u8"
         subtitles.append(SubtitleTrack(language=playable.language, name=playable.language_zh, uri=uri))
-    return Written(multivariant(playable.renditions, subtitles=subtitles, view=view), PLAYLIST)
+    return Written(multivariant(playable.renditions, subtitles=subtitles, view=view, sound=sound), PLAYLIST)
 
 
 def _captions(playable: Playable, language: str, form: str) -> Written | Stored | None:

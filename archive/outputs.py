@@ -288,7 +288,9 @@ class Outputs:
         )
         wanted = (
             select(recording.c.id)
-            .where(recording.c.refused_at.is_(None), ~select(encoding.c.edition).where(whole).correlate(recording).exists())
+            .where(
+                recording.c.refused_at.is_(None), ~select(encoding.c.edition).where(whole).correlate(recording).exists()
+            )
             .order_by(recording.c.received_at)
             .limit(limit)
         )

@@ -25,7 +25,7 @@ from transcode.command import INIT_NAME
 from transcode.encode import Bench, Effort, Made, make
 from transcode.join import Whole, damage_of, gather, misfits, wholes
 from transcode.plan import Survey, Task, most_bytes, tasks_for, weight
-from transcode.playlist import KEYFRAMES_NAME, keyframes_playlist, media_playlist
+from transcode.playlist import KEYFRAMES_NAME, keyframes_playlist, media_playlist, target_s
 from transcode.survey import enterable_copy, is_entered_as_it_is, probe_of_copy, survey
 
 EDITION = ladder.EDITION
@@ -191,8 +191,9 @@ def _written_down(runtime: Runtime, now: Making) -> tuple[Whole, ...]:
         return _piece(runtime, recording_id, rung, INIT_NAME).read_bytes()
 
     found = wholes(now.probe, now.survey, now.tasks, now.made, init_of, prefix)
+    lesson_target_s = target_s(whole.segments for whole in found)
     for whole in found:
-        _put_playlists(runtime, whole)
+        _put_playlists(runtime, whole, lesson_target_s)
     if damage != now.recording.damage:
         lasts_ms = now.survey.end_ms if now.survey.cut_off_ms else now.probe.duration_ms
         runtime.catalog.encodings.keep_damage(recording_id, damage, readable_ms=lasts_ms)
@@ -211,12 +212,14 @@ def _damage(runtime: Runtime, now: Making) -> Damage | None:
         raise
 
 
-def _put_playlists(runtime: Runtime, whole: Whole) -> None:
-    key = whole.rendition.playlist_key
-    runtime.store.put_bytes(runtime.media, key, media_playlist(whole.segments).encode(), _PLAYLIST_TYPE)
+def _put_playlists(runtime: Runtime, whole: Whole, lesson_target_s: int) -> None:
+    key, segments = whole.rendition.playlist_key, whole.segments
+    text = media_playlist(segments, lesson_target_s)
+    runtime.store.put_bytes(runtime.media, key, text.encode(), _PLAYLIST_TYPE)
     if whole.rendition.height:
         beside = f"{key.rpartition('/')[0]}/{KEYFRAMES_NAME}"
-        runtime.store.put_bytes(runtime.media, beside, keyframes_playlist(whole.segments).encode(), _PLAYLIST_TYPE)
+        text = keyframes_playlist(segments, lesson_target_s)
+        runtime.store.put_bytes(runtime.media, beside, text.encode(), _PLAYLIST_TYPE)
 
 
 def _keep_poster(runtime: Runtime, now: Making) -> None:

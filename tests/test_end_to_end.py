@@ -80,6 +80,13 @@ def test_each_bad_file_is_rejected_in_a_technicians_words_and_stays_in_the_store
         assert huikan.store().stat("incoming", key) is not None
 
 
+def test_a_file_that_is_not_there_is_named_and_not_a_traceback(huikan: Huikan) -> None:
+    told = huikan.run("upload", "/nowhere/lesson.mp4", "--school", "xinghuo", "--room", "301")
+    assert told.returncode == 2
+    assert "/nowhere/lesson.mp4" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_a_recorders_key_cannot_read_list_or_leave_its_room(huikan: Huikan, published: dict[str, str]) -> None:
     recorder = huikan.recorder("xinghuo", "301")
     for forbidden in (

@@ -82,7 +82,7 @@ def trial_argv(encoder: str) -> list[str]:
     picture = ffmpeg.input("color=gray:s=256x144:r=25", f="lavfi", t=1)["0"]
     if encoder == VAAPI:
         picture = picture.filter("format", "nv12").filter("hwupload")
-    output = ffmpeg.output(picture, "-", f="null", **_h264(rung, "veryfast", 1, encoder, 0))
+    output = ffmpeg.output(picture, "-", f="null", **h264_options(rung, "veryfast", 1, encoder, 0))
     return [*_ffmpeg(), *_device(encoder), *output.get_args()]
 
 
@@ -302,12 +302,13 @@ def _video_outputs(
         if encoder == VAAPI:
             rendered = rendered.filter("format", "nv12").filter("hwupload")
         pictures = max(1, round(task.pictures * rung.frame_rate / full_rate))
-        options = {**_h264(rung, preset, threads, encoder, begins_at_s), "frames:v": pictures}
+        options = {**h264_options(rung, preset, threads, encoder, begins_at_s), "frames:v": pictures}
         outputs.append(_hls_output(rendered, rung.name, options, first_segment=task.first_segment))
     return outputs
 
 
-def _h264(rung: VideoRung, preset: str, threads: int, encoder: str, begins_at_s: int) -> dict[str, Any]:
+def h264_options(rung: VideoRung, preset: str, threads: int, encoder: str, begins_at_s: int) -> dict[str, Any]:
+    """ffmpeg's output options for one rung; bench/transcode.py compares them with others'."""
     rate_kbps = rung.cap_kbps * HLS_SEGMENT_S // (HLS_SEGMENT_S + _BUFFER_S)
     options: dict[str, Any] = {
         "maxrate": f"{rate_kbps}k",

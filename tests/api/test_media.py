@@ -1,5 +1,6 @@
 """The signed paths: what they open, for whom, for how long; and the bytes that leave by them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -9,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.access import Role, Viewer, decoded, encoded
-from api.delivery import FRESH_S, Playable, file_of
+from api.delivery import FRESH_S, Playable, Stored, Written, file_of
 from api.links import LONGEST_S, Expired, Forged, Links
+from archive.keys import progressive_key, rung_prefix, still_key
 from archive.model import Lesson, Programme, Publication, Rendition
 from archive.settings import Settings
 from archive.store import ObjectStore
-from tests.api.school import HLS_SEGMENT, STAFF, STUDENT, Clock, School
+from tests.api.school import HLS_SEGMENT, LADDER, STAFF, STUDENT, Clock, School
 
 FILES = [
     "main.m3u8",
@@ -198,6 +200,22 @@ WRONG_NAMES = [
     "captions/../poster.jpg",
     "source.mp4",
     "whole.json",
+    "main-.m3u8",
+    "main-Screen.m3u8",
+    "main-teacher/../screen.m3u8",
+    "main.opus",
+    "240p/low.mp4",
+    "low.mp4.bak",
+    "720p/keyframes.m3u8",
+    "keyframes.m3u8",
+    "240p/keyframes.m3u8x",
+    "240p-/index.m3u8",
+    "board-1.jpg",
+    "board-000001.jpg",
+    "board.jpg",
+    "storyboard-0001.jpg",
+    "storyboard-００1.jpg",
+    "240p/storyboard.vtt",
     "240p/seg-00009.m4s",
 ]
 
@@ -210,17 +228,59 @@ def test_only_the_files_of_the_lesson_have_names(school: School, lesson: Lesson)
             assert (answer.status_code, answer.json()["code"]) == (404, "absent")
 
 
+def test_keyframes_stills_and_the_whole_file_are_files_of_the_lesson_too(school: School, lesson: Lesson) -> None:
+    """Where they were made: a lesson from before has none, and a player that asks is told so."""
+    recording_id, base, player = lesson.recording_id, base_of(school, lesson), school.nobody()
+    made = {
+        "240p/keyframes.m3u8": (f"{rung_prefix(recording_id, LADDER, '240p')}/keyframes.m3u8", "mpegurl"),
+        "low.mp4": (progressive_key(recording_id, LADDER), "video/mp4"),
+        "board.vtt": (still_key(recording_id, LADDER, "board.vtt"), "text/vtt"),
+        "board-00012.jpg": (still_key(recording_id, LADDER, "board-00012.jpg"), "image/jpeg"),
+        "storyboard.vtt": (still_key(recording_id, LADDER, "storyboard.vtt"), "text/vtt"),
+        "storyboard-003.jpg": (still_key(recording_id, LADDER, "storyboard-003.jpg"), "image/jpeg"),
+    }
+    for name, (key, _) in made.items():
+        assert player.get(base + name).status_code == 404
+        school.store.put_bytes(school.bucket, key, name.encode())
+    school.clock.now += 2 * FRESH_S
+    for name, (_, content_type) in made.items():
+        answer = player.get(base + name)
+        assert (answer.status_code, answer.content) == (200, name.encode())
+        assert content_type in answer.headers["content-type"]
+        assert answer.headers["cache-control"] == "private, no-cache"  # a lesson may be made again under its address
+
+
+def test_each_view_of_a_lesson_has_a_playlist_of_its_own() -> None:
+    second = replace(PICTURE, rung="screen-240p", view="screen", playlist_key="rendition/x/e1/screen-240p/index.m3u8")
+    playable = replace(PLAYABLE, renditions=(PICTURE, second))
+    for name, uri in (("main.m3u8", "240p/index.m3u8"), ("main-screen.m3u8", "screen-240p/index.m3u8")):
+        written = file_of(playable, name)
+        assert isinstance(written, Written)
+        assert [one.uri for one in m3u8.loads(written.text).playlists] == [uri]
+        assert isinstance(file_of(playable, uri), Stored)
+    assert file_of(playable, "main-teacher.m3u8") is None
+
+
 @pytest.mark.parametrize("name", [unquote(name) for name in WRONG_NAMES if name != "240p/seg-00009.m4s"])
 def test_names_outside_the_grammar_are_nothing(name: str) -> None:
     assert file_of(PLAYABLE, name) is None
 
 
-@given(st.text(max_size=60) | st.from_regex(r"[a-z0-9./-]{0,40}", fullmatch=True))
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"[a-z0-9./-]{0,40}", fullmatch=True)
+    | st.from_regex(r"(main|board|storyboard|low|240p/|captions/)[a-z0-9./-]{0,12}\.(m3u8|mp4|jpg|vtt)", fullmatch=True)
+)
 def test_no_name_reaches_a_key_outside_the_lesson(name: str) -> None:
     file = file_of(PLAYABLE, name)
     key = getattr(file, "key", "")
     assert not key or key.startswith(
-        (f"rendition/{'r' * 64}/e1/240p/", f"still/{'r' * 64}/", f"transcript/{'r' * 64}/")
+        (
+            f"rendition/{'r' * 64}/e1/240p/",
+            f"rendition/{'r' * 64}/e1/low.mp4",
+            f"still/{'r' * 64}/",
+            f"transcript/{'r' * 64}/",
+        )
     )
     assert ".." not in key
 
