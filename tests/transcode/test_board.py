@@ -132,6 +132,7 @@ def test_a_storyboard_shows_the_picture_of_each_moment(slides: tuple[Path, tuple
         assert max(abs(a - b) for a, b in zip(pixel, bytes.fromhex(colour[2:]), strict=True)) < 16  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_real_lesson_has_a_still_for_each_slide(maths_lesson: SampleRecording, tmp_path: Path) -> None:
     """Two slides with a line for nearly every sentence, and a teacher's window that never stands still."""
     said = webvtt.read(maths_lesson.sidecars[1].read_text(encoding="utf-8"))

@@ -201,7 +201,24 @@ SOURCES: dict[str, tuple[str, list[list[str]], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", SOURCES)
+# One of each kind here; the rest of them take half a minute together.
+RARER = {
+    "10 bits",
+    "4:2:2",
+    "full range",
+    "television rate",
+    "stereo",
+    "surround",
+    "mp3",
+    "no picture",
+    "matroska",
+    "flash",
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow) if case in RARER else case for case in SOURCES]
+)
 def test_whatever_recorders_and_phones_make_comes_out_right(tmp_path: Path, case: str) -> None:
     name, arguments, wanted = SOURCES[case]
     renditions = encoded(make(tmp_path / name, *arguments), tmp_path / "out")
@@ -362,6 +379,7 @@ def test_an_open_group_of_pictures_is_no_damage(tmp_path: Path, monkeypatch: pyt
     assert [one.lost_ms for one in made.made.values()] == [0] * 5
 
 
+@pytest.mark.slow
 def test_every_lesson_is_as_loud_as_the_others(tmp_path: Path) -> None:
     quiet = make(tmp_path / "quiet.m4a", sound(4), "-af", "volume=-10dB")
     loud = make(tmp_path / "loud.m4a", sound(4), "-af", "volume=+15dB")
@@ -391,6 +409,7 @@ def test_every_view_of_a_recording_gets_its_ladder(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_full_hd_that_fits_is_kept_as_it_is(tmp_path: Path) -> None:
     source = make(tmp_path / "a.mp4", picture("1920x1080", seconds=2), x264("-crf", "40", "-bf", "2", *YUV420))
     made = laddered(source, tmp_path / "out")

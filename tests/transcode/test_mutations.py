@@ -16,7 +16,7 @@ CODECS = {
     "a.flv": x264("-c:a", "aac", "-pix_fmt", "yuv420p", "-g", "25"),
     "a.avi": ["-c:v", "mpeg4", "-c:a", "libmp3lame"],
 }
-IN_CI = 3  # of each container; the rest are slow
+IN_CI = 2  # of each container; the rest are slow
 ALL = 60
 
 
