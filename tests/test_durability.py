@@ -14,14 +14,13 @@ from tests.serving import Huikan, alive, eventually
 
 # Where each stage has done its work and has not said so yet: there a repetition could do harm.
 CRASHES = [
-    "intake:accepted",
     "encode:stored",
-    "index:replaced",
     "publish:after",
 ]
 ELSEWHERE = [
     "intake:noted",
     "intake:stored",
+    "intake:accepted",
     "probe:begin",
     "probe:kept",
     "survey:kept",
@@ -34,6 +33,7 @@ ELSEWHERE = [
     "speech:heard",
     "speech:stored",
     "index:begin",
+    "index:replaced",
     "publish:begin",
     "publish:before",
 ]
@@ -85,6 +85,7 @@ def test_a_kill_at_any_stage_loses_nothing_and_publishes_once(
     assert check_everything(huikan.settings).findings == ()
 
 
+@pytest.mark.slow
 def test_finished_steps_are_not_done_again(huikan: Huikan, tiny_recording: Path) -> None:
     huikan.start(HUIKAN_CRASH_AT="publish:after")
     send(huikan, tiny_recording)
@@ -154,6 +155,7 @@ def test_a_second_server_on_the_same_data_refuses_to_start(huikan: Huikan) -> No
     assert "already runs" in second.stderr
 
 
+@pytest.mark.slow
 def test_the_index_is_made_anew_from_the_catalog_when_it_is_lost(huikan: Huikan, tiny_recording: Path) -> None:
     huikan.start()
     send(huikan, tiny_recording)

@@ -159,7 +159,7 @@ def test_a_lesson_plays_to_its_end_through_every_rung(stage: Stage, page: Page, 
 @pytest.mark.parametrize(
     ("player", "file", "count"),
     [
-        ("hls.js", "main.m3u8", SEEKS),
+        pytest.param("hls.js", "main.m3u8", SEEKS, marks=pytest.mark.slow),
         pytest.param("shaka", "main.m3u8", SEEKS, marks=pytest.mark.slow),
         pytest.param("the browser", "main.m3u8", SEEKS, marks=pytest.mark.slow),
         ("the browser", "low.mp4", SEEKS // 3),
