@@ -5,6 +5,7 @@ ends. Pure: bytes in, bytes or numbers out. ISO/IEC 14496-12 is the source of ev
 from collections.abc import Iterator
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
+_SUPERFLUOUS = frozenset({b"styp", b"sidx"})
 _TRUN_DATA_OFFSET, _TRUN_FIRST_FLAGS = 0x1, 0x4
 _TRUN_FIELDS = (0x100, 0x200, 0x400, 0x800)  # of a sample, four bytes each: duration, size, flags, composition offset
 _TRUN_SIZE = 0x200
@@ -35,19 +36,24 @@ def timescale(init: bytes) -> int:
     return int.from_bytes(init[at + (20 if init[at] else 12) :][:4])
 
 
-def shifted(segment: bytes, ticks: int, sequence_number: int) -> bytes:
-    """The same hls_segment, beginning `ticks` later, with this number among its track's fragments (from 1).
+def placed(segment: bytes, ticks: int, sequence_number: int) -> bytes:
+    """The same hls_segment, beginning `ticks` later, with this number among its track's fragments (from 1), and without
+    what no player of a playlist reads: its brands are the init's (styp), its index holds itself alone (sidx). That is a
+    hundredth of a slide's bytes. Data offsets count from moof, so nothing else moves.
 
     ffmpeg's HLS muxer starts every run at 0, wherever in the lesson the run began.
     """
     moved = bytearray(segment)
-    for kind, at, _ in boxes(segment):
+    superfluous: list[tuple[int, int]] = []
+    for kind, at, end in boxes(segment):
         if kind == b"mfhd":
             moved[at + 4 : at + 8] = sequence_number.to_bytes(4)
         elif kind == b"tfdt":
             _add(moved, at + 4, 8 if segment[at] else 4, ticks)
-        elif kind == b"sidx":
-            _add(moved, at + 12, 8 if segment[at] else 4, ticks)
+        elif kind in _SUPERFLUOUS:
+            superfluous.append((at - 8, end))
+    for start, end in reversed(superfluous):
+        del moved[start:end]
     return bytes(moved)
 
 

@@ -41,9 +41,8 @@ def settled(directory: Path, rung: Rung, *, start_us: int, first_segment: int) -
     for number, (name, duration_us) in enumerate(_listed(directory / PLAYLIST_NAME), start=first_segment):
         path = directory / name
         _check_whole(path)
-        data = fmp4.shifted(path.read_bytes(), ticks, number + 1)
-        if ticks or first_segment:
-            path.write_bytes(data)
+        data = fmp4.placed(path.read_bytes(), ticks, number + 1)
+        path.write_bytes(data)
         keyframe_bytes = 0 if isinstance(rung, AudioRung) else fmp4.keyframe_bytes(data)
         segments.append(HlsSegment(name, duration_us, len(data), keyframe_bytes))
     return tuple(segments)

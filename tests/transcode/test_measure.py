@@ -58,7 +58,7 @@ def rung(rung_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_segments_are_measured_and_set_to_their_place_in_the_lesson(rung: Path) -> None:
-    before = [(rung / f"seg-0000{n}.m4s").stat().st_size for n in (0, 1)]
+    before = [len(fmp4.placed((rung / f"seg-0000{n}.m4s").read_bytes(), 0, 1)) for n in (0, 1)]
     found = settled(rung, PICTURE, start_us=240_000_000, first_segment=40)
     assert [(one.name, one.duration_us, one.size_bytes) for one in found] == [
         ("seg-00000.m4s", 1_000_000, before[0]),
