@@ -5,7 +5,8 @@
     encode(id, task)               one part of a ladder, or its finish           queue encode: on any worker, many at once
     speech / index                 one heavy step each                           a queue of its own: limits are per queue
 
-A lesson is published as soon as its sound and its smallest picture are whole, and again with everything else.
+A lesson is published as soon as its sound and its smallest picture are whole, and again with everything else; its words are
+indexed as soon as they are heard, while larger pictures are still being made.
 
 A workflow ends for good: done, refused or hindered. Hindered means Unavailable: the obstacle is in the catalog with its
 retry time, and the worker's sweep starts a new run then, which finds finished outputs and skips them. No slot is held while
@@ -29,6 +30,7 @@ from archive.keys import shown
 from ingest import encoding, engine, intake, steps
 from ingest.runtime import Runtime
 from transcode.plan import Task
+from transcribe import cues
 
 log = structlog.get_logger()
 
@@ -84,19 +86,31 @@ class Road(DBOSConfiguredInstance):
             return probed
         with SetEnqueueOptions(priority=priority):
             hearing = DBOS.enqueue_workflow(engine.SPEECH, self.speech, recording_id, redo)
-        encoded = self._encoded(recording_id, redo, priority)
+        indexing: list[WorkflowHandle[str]] = []
+
+        def index() -> None:
+            with SetEnqueueOptions(priority=priority):
+                indexing.append(DBOS.enqueue_workflow(engine.INDEX, self.index, recording_id, redo))
+
+        def index_if_heard() -> None:
+            if not indexing and self._is_heard(recording_id, redo):
+                index()
+
+        encoded = self._encoded(recording_id, redo, priority, index_if_heard)
         heard = self._outcome(recording_id, "speech", hearing.get_result)
         if encoded == REFUSED:
             return REFUSED  # whatever was heard: without a picture or a sound to play it is no lesson
-        with SetEnqueueOptions(priority=priority):
-            indexing = DBOS.enqueue_workflow(engine.INDEX, self.index, recording_id, redo)
-        indexed = self._outcome(recording_id, "index", indexing.get_result)
+        if not indexing:
+            index()
+        indexed = self._outcome(recording_id, "index", indexing[0].get_result)
         if HINDERED in (encoded, heard, indexed):
             return HINDERED
         return self._do(recording_id, "publish", [])
 
-    def _encoded(self, recording_id: str, redo: list[str], priority: int) -> str:
-        """The ladder, task by task; published twice on the way. The part of `recording` that has children by the dozen."""
+    def _encoded(self, recording_id: str, redo: list[str], priority: int, between: Callable[[], None]) -> str:
+        """The ladder, task by task; published twice on the way. The part of `recording` that has children by the dozen.
+        `between` is called now and then once the lesson plays: what has become possible need not wait for the last task.
+        """
         surveyed = self._survey(recording_id, redo)
         if surveyed["outcome"] != DONE:
             return surveyed["outcome"]
@@ -107,7 +121,10 @@ class Road(DBOSConfiguredInstance):
             outcomes.append(self._do(recording_id, OPEN, []))
             if outcomes[-1] == DONE:
                 self._do(recording_id, "publish", [])  # playable now; larger pictures, board and words follow
-        outcomes += [self._outcome(recording_id, "encode", task.get_result) for task in later]
+        for task in later:
+            if outcomes[-1] == DONE:
+                between()
+            outcomes.append(self._outcome(recording_id, "encode", task.get_result))
         for worst in (REFUSED, HINDERED):
             if worst in outcomes:
                 return worst
@@ -159,6 +176,12 @@ class Road(DBOSConfiguredInstance):
             attempts = runtime.catalog.arrivals.note(key, there.etag, there.size_bytes).attempts
             retry_at = now() + timedelta(seconds=retry_after_s(attempts))
             runtime.catalog.arrivals.postpone(key, there.etag, retry_at)
+
+    @DBOS.step(name="is_heard")
+    def _is_heard(self, recording_id: str, redo: list[str]) -> bool:
+        """Whether there are words that this run will not replace."""
+        kept = self._runtime.catalog.outputs.transcript(recording_id, cues.EDITION)
+        return kept is not None and "speech" not in redo
 
     @DBOS.step(name="give_up")
     def _give_up(self, recording_id: str, step: str, why: str) -> str:
