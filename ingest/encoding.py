@@ -20,7 +20,7 @@ from ingest.progress import reporter
 from ingest.runtime import Runtime
 from ingest.steps import probe_recording
 from ingest.workspace import encode_dir, enterable_path, forget_encoding, local_source, reserve, scratch
-from transcode import board, ladder, progressive, stills
+from transcode import board, ladder, per_title, progressive, stills
 from transcode.command import INIT_NAME
 from transcode.encode import Bench, Effort, Made, make
 from transcode.join import Whole, damage_of, gather, misfits, wholes
@@ -78,6 +78,9 @@ def survey_recording(runtime: Runtime, recording_id: str, *, redo: bool = False)
         found = probe_recording(runtime, recording_id)
         source, read, enterable = _entered(runtime, recording, found)
         surveyed = survey(source, read, name=recording.key, enterable=enterable)
+        with scratch(runtime) as trials:
+            trials.mkdir()
+            surveyed = per_title.with_offsets(source, read, surveyed, trials, cancelled=runtime.stopping)
         encodings.keep_survey(recording_id, EDITION, surveyed.as_json())
         crash_point("survey:kept")
     return making(runtime, recording_id).waiting

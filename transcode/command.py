@@ -8,6 +8,7 @@ to the directory that ffmpeg runs in: a percent sign in an operator's path would
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ VAAPI_DEVICE = "/dev/dri/renderD128"
 # A decoder buffer of B seconds lets an hls_segment of S seconds carry (S + B) seconds' worth of the rate, so the rate
 # is set to what keeps S seconds under the rung's cap. Two seconds are enough for the keyframe of a full board.
 _BUFFER_S = 2
+
+_PRESETS = ("veryfast", "faster", "fast", "medium", "slow", "slower")
+_SLOW_LINE_PX = 360
+
+_NO_CAP_KBPS = 100_000
 
 _AAC_PRIMING_SAMPLES = 1024  # what ffmpeg's AAC encoder puts before the sound
 
@@ -84,6 +90,41 @@ def trial_argv(encoder: str) -> list[str]:
         picture = picture.filter("format", "nv12").filter("hwupload")
     output = ffmpeg.output(picture, "-", f="null", **h264_options(rung, "veryfast", 1, encoder, 0))
     return [*_ffmpeg(), *_device(encoder), *output.get_args()]
+
+
+def trial_cut_argv(
+    source: Path, view: View, rung: VideoRung, *, start_s: int, length_s: int, lossless: str, coded: Mapping[int, str]
+) -> list[str]:
+    """Some seconds of a view at this rung's size: without loss, and at each CRF without a cap, as MKVs by these names."""
+    stream = ffmpeg.input(
+        hardening.media_url(source), ss=start_s, t=length_s, threads=1, **dict(hardening.INPUT_OPTIONS)
+    )
+    picture = _sized(_upright(stream[str(view.track.index)], view).filter("fps", fps=rung.frame_rate), rung)
+    all_of_it = picture.filter_multi_output("split", 1 + len(coded))
+    exact = {"c:v": "libx264", "preset": "ultrafast", "qp": 0, "threads": 1, "f": "matroska", **_ANONYMOUS}
+    outputs = [ffmpeg.output(all_of_it.stream(0), lossless, **exact)]
+    for n, (crf, name) in enumerate(coded.items(), start=1):
+        options = h264_options(replace(rung, crf=crf, cap_kbps=_NO_CAP_KBPS), "medium", 1, X264, 0)
+        outputs.append(ffmpeg.output(all_of_it.stream(n), name, f="matroska", **{**_ANONYMOUS, **options}))
+    return [*_ffmpeg(), *_PATIENT, *ffmpeg.merge_outputs(*outputs).get_args()]
+
+
+def ssim_argv(coded: Path, lossless: Path) -> list[str]:
+    """What `coded` keeps of `lossless`, both ours: lines for `luma_ssim` come on stdout, one a picture."""
+    inputs = [
+        ffmpeg.input(hardening.media_url(path), **dict(hardening.INPUT_OPTIONS)).video for path in (coded, lossless)
+    ]
+    compared = ffmpeg.filter(inputs, "ssim", stats_file="-")
+    return [*_ffmpeg(), *ffmpeg.output(compared, "-", f="null").get_args()]
+
+
+def luma_ssim(line: str) -> float | None:
+    """A picture's SSIM of luma, from a line of `ssim_argv`; None if the line says nothing about one."""
+    fields = dict(field.split(":", 1) for field in line.split() if ":" in field)
+    try:
+        return float(fields["Y"]) if "n" in fields and "Y" in fields else None
+    except ValueError:
+        return None
 
 
 def blank_argv(rungs: tuple[VideoRung, ...], view: View, task: Task, *, preset: str) -> list[str]:
@@ -273,26 +314,17 @@ def _video_outputs(
     begins_at_s: int | None = None,
 ) -> list[Any]:
     begins_at_s = task.start_s if begins_at_s is None else begins_at_s
-    if view.track.interlaced:
-        picture = picture.filter("bwdif", mode="send_frame", deint="interlaced")
-    full_rate = rate = frame_rate_of(view.track)
+    picture = _upright(picture, view)
     if begins_at_s == task.start_s:  # tells each picture's time on stdout, for `decoded_ms`
         picture = picture.filter("metadata", mode="add", key="is", value="decoded")
         picture = picture.filter("metadata", mode="print", key="is", file="-")
     # From the part's first instant on, whatever the track's own start: what was shown before it is shown on.
-    picture = picture.filter("fps", fps=rate, start_time=begins_at_s)
+    picture = picture.filter("fps", fps=frame_rate_of(view.track), start_time=begins_at_s)
     # And to the part's last, however early the track ends: each output takes as many pictures as it should have.
     picture = picture.filter("tpad", stop_mode="clone", stop=-1)
     outputs: list[Any] = []
     for rung in rungs:
-        if rung.frame_rate != rate:
-            picture = picture.filter("fps", fps=rung.frame_rate)
-            rate = rung.frame_rate
-        picture = (
-            picture.filter("scale", w=rung.width_px, h=rung.height_px)
-            .filter("setsar", 1)  # rounding to even sides leaves pixels of 639:640, which some players honour
-            .filter("format", "yuv420p")  # phones decode no 4:2:2 and no 10 bits
-        )
+        picture = _sized(picture, rung)
         # Each rung is scaled from the one above: a third less CPU than from the source, and within 1 dB of it.
         if rung is not rungs[-1]:
             both = picture.filter_multi_output("split")
@@ -301,10 +333,22 @@ def _video_outputs(
             rendered = picture
         if encoder == VAAPI:
             rendered = rendered.filter("format", "nv12").filter("hwupload")
-        pictures = max(1, round(task.pictures * rung.frame_rate / full_rate))
-        options = {**h264_options(rung, preset, threads, encoder, begins_at_s), "frames:v": pictures}
+        options = {**h264_options(rung, preset, threads, encoder, begins_at_s), "frames:v": max(1, task.pictures)}
         outputs.append(_hls_output(rendered, rung.name, options, first_segment=task.first_segment))
     return outputs
+
+
+def _upright(picture: Any, view: View) -> Any:
+    """Whole pictures. (ffmpeg turns those of a phone held sideways by itself.)"""
+    return picture.filter("bwdif", mode="send_frame", deint="interlaced") if view.track.interlaced else picture
+
+
+def _sized(picture: Any, rung: VideoRung) -> Any:
+    return (
+        picture.filter("scale", w=rung.width_px, h=rung.height_px)
+        .filter("setsar", 1)  # rounding to even sides leaves pixels of 639:640, which some players honour
+        .filter("format", "yuv420p")  # phones decode no 4:2:2 and no 10 bits
+    )
 
 
 def h264_options(rung: VideoRung, preset: str, threads: int, encoder: str, begins_at_s: int) -> dict[str, Any]:
@@ -334,13 +378,27 @@ def h264_options(rung: VideoRung, preset: str, threads: int, encoder: str, begin
     return {
         **options,
         "c:v": "libx264",
-        "preset": preset,
+        "preset": _preset_of(rung, preset),
         "threads": threads,
         # Quality is constant and a still board costs next to nothing; the cap holds where there is motion.
         "crf": rung.crf,
         "sc_threshold": 0,  # a slide change must not move the cuts
+        # Measured (docs/performance.md): what psychovisual optimisation adds looks busy on writing, and VMAF sees none of
+        # it: 13 % fewer bytes without. Adaptive quantisation at half its strength: 18 % fewer at high quality; without
+        # any, walls and faces fall apart into blocks.
+        "psy": 0,
+        "aq-strength": 0.5,
         "flags": "+cgop+bitexact",  # no picture looks past a cut, so that a player may begin at any
     }
+
+
+def _preset_of(rung: VideoRung, preset: str) -> str:
+    """For the pictures of the slowest lines a preset two steps slower: they are small, so it costs a tenth of the ladder's
+    CPU, and it saves a tenth of their bytes. Slower than "slower" pays for nobody; the fastest two are for those who
+    want nothing else."""
+    if min(rung.width_px, rung.height_px) > _SLOW_LINE_PX or preset not in _PRESETS:
+        return preset
+    return _PRESETS[min(_PRESETS.index(preset) + 2, len(_PRESETS) - 1)]
 
 
 def _audio_output(sound: Any, rung: AudioRung) -> Any:

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -142,10 +141,9 @@ def _pictures_written(task: Task, view: View, rungs: tuple[VideoRung, ...], benc
             strict=strict,
         )
 
-    planned = task.pictures * rungs[0].frame_rate / frame_rate_of(view.track)
     end_ms = round((task.start_s + task.pictures / frame_rate_of(view.track)) * 1000)
     span = Span(task.start_s * 1000, end_ms)
-    progress = _noting(command.pictures_done, planned, bench.on_progress)
+    progress = _noting(command.pictures_done, task.pictures, bench.on_progress)
     decoded: list[int] = []
 
     def note(line: str) -> None:
@@ -248,7 +246,7 @@ def _run(
 
 
 def _noting(
-    done: Callable[[str], int | None], planned: float | Fraction, on_progress: Callable[[float], None]
+    done: Callable[[str], int | None], planned: int, on_progress: Callable[[float], None]
 ) -> Callable[[str], None]:
     """Passes on how far it is, forwards only."""
     furthest = 0.0
@@ -256,7 +254,7 @@ def _noting(
     def note(line: str) -> None:
         nonlocal furthest
         made = done(line)
-        fraction = 0.0 if made is None else min(1.0, float(made / planned))
+        fraction = 0.0 if made is None else min(1.0, made / planned)
         if fraction > furthest:
             furthest = fraction
             on_progress(fraction)

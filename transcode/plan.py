@@ -5,7 +5,7 @@ are the same as those of one long run. The smallest picture and the sound come f
 larger pictures are still being made. A killed worker costs one task.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -37,13 +37,17 @@ LEAST_READABLE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a walk through a video track's packets told; times are the recording's, from its first track's first packet."""
+    """What a walk through a video track's packets told; times are the recording's, from its first track's first packet.
+
+    `crf_offset` is transcode.per_title's: how much coarser than usual all rungs of this view may be.
+    """
 
     start_ms: int
     end_ms: int
     longest_gop_ms: int
     longest_gap_ms: int  # between packets: what a decoder leaves open beyond it, it has lost
     kbps: int
+    crf_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,12 @@ def copies(source: Probe, survey: Survey) -> tuple[CopyRung, ...]:
 
 def all_rungs(source: Probe, survey: Survey) -> dict[str, Rung]:
     """Everything that comes of this recording, by name."""
-    return {rung.name: rung for rung in (*rungs_for(source), *copies(source, survey))}
+    offsets = {view.name: reading.crf_offset for view, reading in zip(views_of(source), survey.video, strict=True)}
+    made = [
+        replace(rung, crf=rung.crf + offsets[rung.view]) if isinstance(rung, VideoRung) else rung
+        for rung in rungs_for(source)
+    ]
+    return {rung.name: rung for rung in (*made, *copies(source, survey))}
 
 
 def pictures_in(reading: Reading, rate: Fraction) -> int:

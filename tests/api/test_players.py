@@ -218,7 +218,7 @@ def test_hls_parser_reads_every_playlist_as_it_was_meant(stage: Stage, page: Pag
     assert (main["isMasterPlaylist"], main["version"], main["independentSegments"]) == (True, 7, True)
     pictures = [one for one in main["variants"] if "resolution" in one and not one["isIFrameOnly"]]
     assert [one["resolution"]["height"] for one in pictures] == [240, 360, 480]
-    assert [one["frameRate"] for one in pictures] == [12.5, 25, 25]
+    assert [one["frameRate"] for one in pictures] == [25, 25, 25]
     for one in pictures:
         (sound,), (captions,) = one["audio"], one["subtitles"]
         assert (sound["isDefault"], sound["uri"]) == (True, f"{sound['groupId']}/index.m3u8")

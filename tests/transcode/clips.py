@@ -13,6 +13,7 @@ from ingest.probe import Acceptance, probe
 from transcode.encode import Bench, Effort, Made
 from transcode.encode import make as make_task
 from transcode.join import damage_of, gather, wholes
+from transcode.per_title import with_offsets
 from transcode.plan import Survey, Task, tasks_for
 from transcode.playlist import KEYFRAMES_NAME, keyframes_playlist, media_playlist
 from transcode.survey import enterable_copy, is_entered_as_it_is, probe_of_copy, survey
@@ -74,6 +75,10 @@ def laddered(
         enterable = enterable_copy(path, found, copy)
         source, found = (copy, probe_of_copy(found)) if enterable else (path, found)
     surveyed = survey(source, found, name=name, enterable=enterable)
+    trials = out_dir / "trials"
+    trials.mkdir(parents=True, exist_ok=True)
+    surveyed = with_offsets(source, found, surveyed, trials, cancelled=cancelled)
+    trials.rmdir()
     tasks, made = tasks_for(found, surveyed), dict[str, Made]()
     for task in tasks:
         bench = Bench(source, found, surveyed, out_dir / "tasks" / task.name, name, on_progress, cancelled)

@@ -49,8 +49,11 @@ def values(argv: list[str], flag: str) -> list[str]:
         command.packets_argv(SOURCE, 2, 240, 300),
         command.decoded_argv(SOURCE, 2, 240, 300, threads=3),
         command.poster_argv(SOURCE, LESSON, at_ms=6000, size_px=(640, 360), quality=5, name="poster.jpg"),
+        command.trial_cut_argv(
+            SOURCE, VIEW, video_rungs(VIEW)[-1], start_s=0, length_s=4, lossless="l", coded={25: "b"}
+        ),
     ],
-    ids=["part", "sound", "copy", "kept", "loudness", "packets", "decoded", "poster"],
+    ids=["part", "sound", "copy", "kept", "loudness", "packets", "decoded", "poster", "trial"],
 )
 def test_every_source_is_opened_once_and_behind_the_whitelists(argv: list[str]) -> None:
     assert argv.count("-i") == 1
@@ -70,8 +73,8 @@ def test_one_command_makes_all_rungs_from_one_decode() -> None:
     assert value(sounds(), "-filter_complex").count("[0:5]") == 1
 
 
-def test_a_part_has_as_many_pictures_as_its_rungs_rate_wants() -> None:
-    assert values(part(), "-frames:v") == ["6000", "6000", "6000", "3000"]
+def test_a_part_has_as_many_pictures_as_the_plan_says() -> None:
+    assert values(part(), "-frames:v") == ["6000"] * 4
     assert values(part(), "-start_number") == ["40"] * 4
 
 
@@ -105,8 +108,38 @@ def test_every_encoder_cuts_at_the_same_instants_under_the_same_caps(encoder: st
     argv = part(encoder=encoder)
     assert values(argv, "-c:v") == [codec] * 4
     assert values(argv, "-force_key_frames") == ["expr:gte(t+0.001,240+n_forced*6)"] * 4
-    assert values(argv, "-g") == ["150", "150", "150", "75"]
+    assert values(argv, "-g") == ["150"] * 4
     assert values(argv, "-maxrate") == values(part(), "-maxrate")
+
+
+def test_small_pictures_are_encoded_more_slowly_because_their_lines_are_slow() -> None:
+    assert values(part(), "-preset") == ["medium", "medium", "slower", "slower"]
+    assert values(part(preset="veryfast"), "-preset") == ["veryfast", "veryfast", "fast", "fast"]
+    assert values(part(preset="ultrafast"), "-preset") == ["ultrafast"] * 4
+
+
+def test_a_trial_shows_each_crf_what_it_can_do_without_a_cap() -> None:
+    rung = video_rungs(VIEW)[-1]
+    argv = command.trial_cut_argv(
+        SOURCE, VIEW, rung, start_s=60, length_s=4, lossless="l.mkv", coded={28: "c.mkv", 25: "b.mkv"}
+    )
+    assert (value(argv, "-ss"), value(argv, "-t"), values(argv, "-qp")) == ("60", "4", ["0"])
+    assert values(argv, "-crf") == ["28", "25"]
+    assert [word for word in argv if word.endswith(".mkv")] == ["l.mkv", "c.mkv", "b.mkv"]
+    assert all(int(kbps.removesuffix("k")) > 50_000 for kbps in values(argv, "-maxrate"))
+
+
+@pytest.mark.parametrize(
+    ("line", "ssim"),
+    [
+        ("n:1 Y:0.981230 U:0.990000 V:0.990000 All:0.985000 (18.239087)", 0.98123),
+        ("n:2 Y:nonsense", None),
+        ("frame:2 pts:1", None),
+        ("", None),
+    ],
+)
+def test_ssim_of_a_picture_is_read_from_its_own_line(line: str, ssim: float | None) -> None:
+    assert command.luma_ssim(line) == ssim
 
 
 def test_a_quiet_lesson_is_raised_under_a_limiter_and_a_loud_one_only_lowered() -> None:

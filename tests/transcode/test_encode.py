@@ -58,7 +58,7 @@ def test_every_rung_and_the_sound_come_out(ladder: Ladder) -> None:
     assert [(r.rung, r.width, r.height, r.frame_rate) for r in ladder.renditions] == [
         ("480p", 856, 480, "25.000"),
         ("360p", 642, 360, "25.000"),
-        ("240p", 428, 240, "12.500"),
+        ("240p", 428, 240, "25.000"),
         *((rung, 0, 0, "") for rung in SOUNDS),
     ]
     for rendition in ladder.renditions:
@@ -304,7 +304,7 @@ def test_damage_in_the_middle_is_counted_and_the_rest_is_kept(tmp_path: Path, in
     for rendition in made.renditions:
         assert abs(rendition.duration_ms - 8000) <= 40
     still = raw(joined(tmp_path / "out" / "180p"), "-f", "rawvideo", "-vf", "scale=8:8,format=gray")
-    assert len(still) == 64 * 8 * 12.5  # every instant has its picture, if only the last good one
+    assert len(still) == 64 * 8 * 25  # every instant has its picture, if only the last good one
 
 
 def test_pictures_that_vanish_without_an_error_are_missed_all_the_same(
@@ -323,8 +323,8 @@ def test_pictures_that_vanish_without_an_error_are_missed_all_the_same(
     assert made.damage is not None
     assert 7000 <= made.damage.lost_ms <= 7200  # up to the next keyframe
     grey = raw(joined(tmp_path / "out" / "180p"), "-f", "rawvideo", "-vf", "scale=16:9,format=gray")
-    assert len(grey) == 144 * 375
-    held = [grey[144 * n : 144 * (n + 1)] for n in range(152, 224)]
+    assert len(grey) == 144 * 750
+    held = [grey[144 * n : 144 * (n + 1)] for n in range(304, 448)]
     assert all(max(abs(a - b) for a, b in zip(held[0], one, strict=True)) < 40 for one in held)
 
 
@@ -343,8 +343,8 @@ def test_a_part_before_the_first_good_picture_is_black_and_as_long_as_it_should_
     assert made.damage is not None
     assert 6900 <= made.damage.lost_ms <= 7100
     grey = raw(joined(tmp_path / "out" / "180p"), "-f", "rawvideo", "-vf", "scale=1:1,format=gray")
-    assert len(grey) == 250
-    assert max(grey[:74]) < 20 < min(grey[90:])
+    assert len(grey) == 500
+    assert max(grey[:148]) < 20 < min(grey[180:])
 
 
 def test_parts_join_into_what_one_run_would_have_made(
@@ -365,7 +365,8 @@ def test_parts_join_into_what_one_run_would_have_made(
             apart = [
                 sum(abs(a - b) for a, b in zip(pixels[0], pixels[1][shift:], strict=False)) for shift in (0, frame)
             ]
-            assert apart[0] < 0.5 * apart[1]  # the encoder's own noise, and every picture at its own instant
+            # The encoder's own noise, and every picture at its own instant: one picture off, the second would be 0.
+            assert apart[0] < 0.75 * apart[1]
 
 
 def test_an_open_group_of_pictures_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,8 @@ def test_a_lesson_in_full_hd_gets_every_rung() -> None:
     assert [rung.cap_kbps for rung in pictures(camera(1920, 1080))] == [1000, 450, 250, 120]
 
 
-def test_the_lowest_rung_halves_its_frame_rate() -> None:
-    assert [float(rung.frame_rate) for rung in pictures(camera(1920, 1080))] == [25, 25, 25, 12.5]
+def test_every_rung_keeps_the_lessons_frame_rate() -> None:
+    assert [float(rung.frame_rate) for rung in pictures(camera(1920, 1080))] == [25, 25, 25, 25]
     assert [float(rung.frame_rate) for rung in pictures(camera(1920, 1080, "10/1"))] == [10, 10, 10, 10]
 
 

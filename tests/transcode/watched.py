@@ -16,7 +16,7 @@ SECONDS = 36.6
 RATE = 25
 PART_S = 12
 JOINS_S = (12, 24)
-# On the grid of 12.5 pictures a second; at the joins, just before and just after them, and near both ends.
+# At the joins, just before and just after them, and near both ends.
 FLASHES_S = (2.0, 11.6, 12.0, 12.4, 23.6, 24.0, 24.4, 36.0)
 FLASH_S = 0.08
 
