@@ -1,7 +1,6 @@
 """How good an encoding looks, and how many bytes others' settings take for it.
 
-VMAF (v0.6.1) is taken at the rendition's own size, on every fifth picture of the source's 25 a second: half of them are
-pictures that our 240p at 12.5 shows a second time, so what it saves in pictures it pays here. Its tool is an ffmpeg with
+VMAF (v0.6.1) is taken at the rendition's own size, on every fifth picture of the source's 25 a second. Its tool is an ffmpeg with
 libvmaf, which Debian's has not: the one inside the wheel imageio-ffmpeg is put into tests/.cache, or HUIKAN_BENCH_VMAF names
 another.
 
@@ -27,11 +26,14 @@ from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
+from archive.model import Probe
 from bench.lesson import RATE, SCENES
 from tests.transcode.clips import probed
 from transcode import command
-from transcode.ladder import VideoRung, video_rungs, views_of
-from transcode.plan import Task
+from transcode.ladder import VideoRung, views_of
+from transcode.per_title import with_offsets
+from transcode.plan import Task, all_rungs
+from transcode.survey import survey
 
 WHEEL = "imageio-ffmpeg==0.8.1"
 CACHE = Path(__file__).parent.parent / "tests" / ".cache" / "vmaf"
@@ -135,9 +137,19 @@ class Ours:
     _known: dict[tuple[int | None, int], Encoded] = field(default_factory=dict[tuple[int | None, int], Encoded])
 
     @cached_property
+    def probe(self) -> Probe:
+        return probed(self.judge.source)
+
+    @cached_property
     def rungs(self) -> tuple[VideoRung, ...]:
-        (view,) = views_of(probed(self.judge.source))
-        return tuple(rung for rung in video_rungs(view) if rung.height_px in self.heights)
+        """As the pipeline plans them for this lesson: with the CRFs that its trial found."""
+        source, found = self.judge.source, self.probe
+        trials = self.judge.folder / "trials"
+        trials.mkdir()
+        surveyed = survey(source, found, name=source.name, enterable=True)
+        surveyed = with_offsets(source, found, surveyed, trials, cancelled=lambda: False)
+        rungs = all_rungs(found, surveyed).values()
+        return tuple(rung for rung in rungs if isinstance(rung, VideoRung) and rung.height_px in self.heights)
 
     def encoded(self, crf: int | None, rung: VideoRung) -> Encoded:
         """At this CRF with the caps out of the way; None is as we ship it."""
@@ -166,14 +178,13 @@ class Ours:
         return math.nan
 
     def _encode(self, crf: int | None, out: Path) -> None:
-        found = probed(self.judge.source)
-        (view,) = views_of(found)
+        (view,) = views_of(self.probe)
         rungs = self.rungs
         if crf is not None:
             rungs = tuple(replace(rung, crf=crf, cap_kbps=rung.cap_kbps * _CAP_LIFTED) for rung in rungs)
         for rung in rungs:
             (out / rung.name).mkdir(parents=True)
-        pictures = round(found.duration_ms * RATE / 1000)
+        pictures = round(self.probe.duration_ms * RATE / 1000)
         task = Task("whole", tuple(rung.name for rung in rungs), True, view.name, 0, pictures)
         argv = command.part_argv(self.judge.source.absolute(), view, rungs, task, preset=self.preset, threads=2)
         subprocess.run(argv, cwd=out, check=True, stdout=subprocess.DEVNULL)
