@@ -69,7 +69,7 @@ class _Walk:
                     self._refer(f"source/{recording.id}.{extension}")
                 for edition in outputs.editions(recording.id):
                     yield from self._ladder(recording.id, edition)
-                for key in outputs.transcript_keys(recording.id):
+                for key in self._runtime.catalog.transcripts.keys(recording.id):
                     if self._refer(key) is None:
                         yield Finding("missing-object", key, "请运行 huikan reprocess --step transcribe --force。")
 
@@ -110,7 +110,8 @@ class _Walk:
             if not outputs.renditions(published.recording_id, published.ladder_edition):
                 yield Finding("missing-output", lesson.id, "已发布的课程没有转码结果。")
             heard = published.speech_edition
-            if heard is not None and outputs.transcript(published.recording_id, heard) is None:
+            editions = [each.edition for each in self._runtime.catalog.transcripts.editions(published.recording_id)]
+            if heard is not None and heard not in editions:
                 yield Finding("missing-output", lesson.id, "已发布的课程没有字幕。")
 
     def strays(self) -> Iterator[Finding]:

@@ -4,19 +4,18 @@ What the bytes say counts, not what the file is called. Everything is bounded: a
 not is no caption file.
 """
 
-import codecs
 import re
 from collections.abc import Sequence
 
 from archive.errors import Unacceptable, Unreadable
 from archive.model import Cue
 from transcribe import webvtt
+from transcribe.decoding import text_of
 
 MAX_BYTES = 5 * 2**20  # three hours of dense subtitles are 300 KB
 MAX_CUES = 20_000  # a cue a second for more than five hours
 MAX_CUE_CHARACTERS = 2_000  # a film's longest subtitle has some 120; beyond this the file is a text, not captions
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _SUBRIP_TIMING = re.compile(
     r"\s*(\d{1,2}):(\d{1,2}):(\d{1,2})[,.](\d{1,3})\s*-->\s*(\d{1,2}):(\d{1,2}):(\d{1,2})[,.](\d{1,3})(?:\s|$)"
 )
@@ -31,7 +30,7 @@ def read_captions(data: bytes, name: str) -> tuple[Cue, ...]:
     if len(data) > MAX_BYTES:
         limit_mb = MAX_BYTES // 2**20
         raise Unacceptable(name, f"{len(data)} bytes of captions", f"字幕文件超过 {limit_mb} MB，请检查是否传错。")
-    cues = _parsed(_decoded(data, name).lstrip())
+    cues = _parsed(text_of(data, name).lstrip())
     if not cues:
         raise Unreadable(
             name, "no cue in it", "字幕文件里没有一条可用的字幕，请导出为 WebVTT（.vtt）或 SRT（.srt）格式。"
@@ -49,26 +48,6 @@ def _parsed(text: str) -> Sequence[Cue]:
         return webvtt.read(text)
     except ValueError:
         return _read_subrip(text)
-
-
-def _decoded(data: bytes, name: str) -> str:
-    """The text without its byte order mark. GB18030 comes last: it takes most bytes that are not UTF-8."""
-    marked = next(((bom, encoding) for bom, encoding in _BOMS if data.startswith(bom)), None)
-    if marked is not None:
-        candidates = [marked[1]]
-        data = data[len(marked[0]) :]
-    elif b"\x00" in data[:200]:  # no caption file in another encoding begins with NUL bytes between its digits
-        candidates = ["utf-16-be" if data[:1] == b"\x00" else "utf-16-le"]
-    else:
-        candidates = ["utf-8", "gb18030"]
-    for encoding in candidates:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Unreadable(
-        name, f"not {' or '.join(candidates)}", "字幕文件的文字编码无法识别，请另存为 UTF-8 编码后重新上传。"
-    )
 
 
 def _read_subrip(text: str) -> list[Cue]:
