@@ -253,7 +253,7 @@ def _correction(row: Row[Any]) -> Correction:
 
 def _detail_as_json(detail: CueDetail) -> dict[str, Any]:
     """Words as short lists: they are most of a transcript's bytes."""
-    words = [[word.span.start_ms, word.span.end_ms, word.text, round(word.probability, 3)] for word in detail.words]
+    words = [[word.span.start_ms, word.span.end_ms, word.text, word.probability] for word in detail.words]
     return {**asdict(detail), "words": words}
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 from archive.crash import crash_point
 from archive.errors import Unsupported
-from archive.keys import source_key, transcript_key
-from archive.model import Cue, CueDetail, Lesson, Recording, Remark, Span, Transcript
+from archive.keys import source_key
+from archive.model import Cue, Lesson, Recording, Remark, Span, Transcript
+from ingest import revising
 from ingest.progress import reporter
 from ingest.runtime import Runtime
 from ingest.steps import probe_recording
 from ingest.workspace import forget_sound, local_source, reserve, scratch, sound_path
 from search import passages
-from transcribe import audio, captions, cues, glossary, merging, recipe, webvtt, wire
+from transcribe import audio, captions, cues, glossary, recipe, wire
 from transcribe.utterance import Doubt, Heard, Incident
 
 LANGUAGE_TAGS = {"zh": "zh-Hans", "en": "en"}
@@ -77,28 +78,16 @@ def finish_hearing(runtime: Runtime, recording_id: str, *, redo: bool = False) -
     key = _captions_key(runtime, recording_id)
     if key:
         found = captions.read_captions(runtime.store.get_bytes(runtime.media, key), key)
-        made = replace(made, source="captions", cues=_from_captions(found))
+        made = replace(made, source="captions", cues=revising.from_captions(found))
     elif plan.recording.probe and plan.recording.probe.audio:
         made = _spoken(runtime, plan, made)
     crash_point("speech:heard")
-    keep_edition(runtime, made)
+    revising.keep_edition(desk_of(runtime), made)
     forget_sound(runtime, recording_id)
 
 
-def keep_edition(runtime: Runtime, made: Transcript) -> Transcript:
-    """Lays what teachers corrected over a new edition, stores its captions and writes it down. Returns it as kept."""
-    pinned = runtime.catalog.transcripts.corrections(made.recording_id)
-    merged = merging.merged(made.cues, pinned)
-    whole = replace(made, cues=merged.cues)
-    before = runtime.catalog.transcripts.current(made.recording_id)
-    if before is not None and replace(before, edition=made.edition) == whole:
-        return before  # the step is done a second time: nothing is new
-    text = webvtt.write(whole.cues).encode()
-    key = transcript_key(whole.recording_id, whole.edition, whole.language)
-    runtime.store.put_bytes(runtime.media, key, text, "text/vtt; charset=utf-8")
-    crash_point("speech:stored")
-    runtime.catalog.transcripts.keep(whole, merged.changed)
-    return whole
+def desk_of(runtime: Runtime) -> revising.Desk:
+    return revising.Desk(runtime.catalog, runtime.store, runtime.media)
 
 
 def index_what_is_heard(runtime: Runtime, recording_id: str) -> None:
@@ -210,7 +199,3 @@ def _captions_key(runtime: Runtime, recording_id: str) -> str:
         return ""
     keys = (source_key(recording_id, extension) for extension in ("vtt", "srt"))
     return next((key for key in keys if runtime.store.stat(runtime.media, key) is not None), "")
-
-
-def _from_captions(found: tuple[Cue, ...]) -> tuple[Cue, ...]:
-    return tuple(replace(cue, detail=CueDetail(origin="captions")) for cue in found)

@@ -6,7 +6,6 @@ script and the spaces is kept as a Change: undone, they give what was heard. Pur
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -16,12 +15,11 @@ from statistics import fmean
 from archive.model import Change, Span
 from transcribe import wording
 from transcribe.homophones import Homophones
+from transcribe.lines import LINE_COLUMNS, NEVER_FIRST, NEVER_LAST, columns, is_narrow, one_line
 from transcribe.numerals import numbers_in
 from transcribe.simplified import simplified
 from transcribe.utterance import Utterance
-from transcribe.webvtt import one_line
 
-LINE_COLUMNS = 36  # 18 Han characters, or 36 Latin letters: what fits on a line of a phone held upright
 _HALF_LINE = LINE_COLUMNS // 2  # in characters: that many fit on a line, whatever they are
 PAUSE_MS = 1_000  # a silence this long ends a sentence, whatever the engine's punctuation says
 BREATH_MS = 300  # a silence this long is a good place to cut a sentence that is too long
@@ -32,8 +30,6 @@ _ABBREVIATION = re.compile(r"(?:\b(?:mr|mrs|ms|dr|st|vs|no)|\b[a-z])\.\Z", re.IG
 _CLAUSE_END = re.compile(r"[，、；：,;:—][”’」』）)\"']*\Z")
 _MARK = re.compile(r"[。！？!?…，、；：,;:]")
 _QUESTION = re.compile(r"(?:吗|么|呢|什么|为什么|多少|几个|谁|哪里|对不对|是不是|好不好|行不行)\Z")
-_NEVER_FIRST = frozenset("，。、；：！？…—”’」』）》】,.;:!?)]}%％‰°²³")
-_NEVER_LAST = frozenset("“‘「『（《【([{")
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 _UNTIMED_WORD = re.compile(rf"\s*(?:[{_WIDE}]|[^\s{_WIDE}]+)")
 _HAN_RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
@@ -82,15 +78,6 @@ def atoms_of(utterances: Sequence[Utterance], language: str, limit_ms: int, term
     if _lacks_punctuation(atoms):
         atoms = _punctuated(atoms)
     return _bordered(_spaced(atoms), terms)
-
-
-def columns(text: str) -> int:
-    """How wide text is: a Han character or a full-width mark takes two columns, a Latin letter one."""
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def is_narrow(character: str) -> bool:
-    return bool(character) and not character.isspace() and columns(character) == 1
 
 
 def _heard(utterance: Utterance, *, is_chinese: bool) -> Iterator[Atom]:
@@ -262,7 +249,7 @@ def _border(before: Atom, atom: Atom) -> Border:
     """How good it is to cut between two atoms."""
     left, right = before.text.rstrip(), atom.text.lstrip()
     apart = left != before.text or right != atom.text
-    if atom.start_ms <= before.start_ms or not left or right[:1] in _NEVER_FIRST or left[-1] in _NEVER_LAST:
+    if atom.start_ms <= before.start_ms or not left or right[:1] in NEVER_FIRST or left[-1] in NEVER_LAST:
         return Border.NEVER
     if not apart and ((is_narrow(left[-1]) and is_narrow(right[:1])) or _is_number(left[-1], right[:1])):
         return Border.NEVER

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise, zip_longest
 
 from archive.model import Change, Cue, CueDetail, CueWord, Span
-from transcribe.atoms import LINE_COLUMNS, PAUSE_MS, Atom, Border, atoms_of, columns
+from transcribe.atoms import PAUSE_MS, Atom, Border, atoms_of
+from transcribe.lines import LINE_COLUMNS, columns
 from transcribe.utterance import Utterance
 
 EDITION = 2  # raise it whenever the same utterances would give other cues: old transcripts are then known to be old
@@ -85,7 +86,7 @@ def _detail(piece: _Piece) -> CueDetail:
     if confidence < LOW:
         flags["low"] = None
     words = tuple(
-        CueWord(Span(atom.start_ms, atom.end_ms), atom.text.strip(), atom.probability) for atom in piece.atoms
+        CueWord(Span(atom.start_ms, atom.end_ms), atom.text.strip(), round(atom.probability, 3)) for atom in piece.atoms
     )
     return CueDetail("speech", round(confidence, 3), tuple(flags), words, tuple(_changes(piece)))
 

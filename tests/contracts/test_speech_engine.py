@@ -1,6 +1,7 @@
 """What every speech engine promises, asked of each adapter with real speech.
 
-The English model is always there. A multilingual one is heard too when HUIKAN_TEST_SPEECH_MODEL names its folder.
+The English model is always there. A multilingual one is heard too when HUIKAN_TEST_SPEECH_MODEL names its folder, and
+sherpa-onnx when HUIKAN_TEST_SHERPA_MODEL names a SenseVoice or Paraformer folder.
 """
 
 import os
@@ -17,10 +18,13 @@ from archive.errors import Cancelled, ModelMissing, Unsupported
 from tests.transcribe.spoken import ENGLISH, MANDARIN, english_child, english_engine, never, nowhere, silence, spoken
 from transcribe import audio
 from transcribe.engine import SpeechEngine
+from transcribe.sherpa import SherpaOnnx
 from transcribe.utterance import Utterance
 from transcribe.whisper import FasterWhisper
 
 MULTILINGUAL = os.environ.get("HUIKAN_TEST_SPEECH_MODEL", "")
+SHERPA = os.environ.get("HUIKAN_TEST_SHERPA_MODEL", "")
+EARS = ["english", "english child", *(["multilingual"] if MULTILINGUAL else []), *(["sherpa"] if SHERPA else [])]
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Heard:
     progress: list[float]
 
 
-@pytest.fixture(scope="module", params=["english", "english child", *(["multilingual"] if MULTILINGUAL else [])])
+@pytest.fixture(scope="module", params=EARS)
 def ear(request: pytest.FixtureRequest) -> Iterator[Ear]:
     if request.param == "english":
         yield Ear(english_engine(), ENGLISH, "en", "village", "zh")
@@ -51,6 +55,8 @@ def ear(request: pytest.FixtureRequest) -> Iterator[Ear]:
         engine = english_child()
         yield Ear(engine, ENGLISH, "en", "village", "zh")
         engine.close()
+    elif request.param == "sherpa":
+        yield Ear(SherpaOnnx(SHERPA, models_dir=Path(SHERPA).parent), MANDARIN, "zh-Hans", "今天", "tlh")
     else:
         whisper = FasterWhisper(MULTILINGUAL, download=False, models_dir=Path(MULTILINGUAL).parent)
         yield Ear(whisper, MANDARIN, "zh-Hans", "今天", "tlh")
@@ -72,6 +78,11 @@ def listen(ear: Ear, wav: Path, language: str | None) -> tuple[Utterance, ...]:
 def test_chinese_speech_is_heard_too() -> None:
     if not MULTILINGUAL:
         pytest.skip("NOT RUN: Chinese speech. Set HUIKAN_TEST_SPEECH_MODEL to a multilingual model's folder.")
+
+
+def test_the_second_engine_is_heard_too() -> None:
+    if not SHERPA:
+        pytest.skip("NOT RUN: sherpa-onnx. Set HUIKAN_TEST_SHERPA_MODEL to a SenseVoice or Paraformer folder.")
 
 
 def test_what_was_said_is_heard(ear: Ear, heard: Heard) -> None:

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from archive.model import Cue, Span
 from transcribe import wording
-from transcribe.atoms import columns
 from transcribe.cues import MAX_COLUMNS, MAX_MS, MIN_MS, cues_from, undone
+from transcribe.lines import columns, one_line
 from transcribe.utterance import Doubt, Utterance, Word
-from transcribe.webvtt import one_line
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()))  # lone surrogates and control characters too
 SPANS = st.tuples(st.integers(0, 600_000), st.integers(1, 60_000)).map(lambda pair: Span(pair[0], sum(pair)))
