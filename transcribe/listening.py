@@ -16,7 +16,7 @@ from transcribe import doubts
 from transcribe.audio import Window
 from transcribe.doubts import CLEAR_VOICE, NO_SPEECH, doubts_about, loop_in, shortened, tokens
 from transcribe.utterance import Doubt, Heard, Incident, Utterance
-from transcribe.voice import Voice, padded, without
+from transcribe.voice import JOIN_MS, SWITCH_MS, Voice, padded, without
 
 LOST_MS = 600  # speech as long as this without a word was lost; less is a breath, or the end of a drawn-out word
 _LOST_VOICE = 0.5  # of the voice network: a chair that scrapes has less
@@ -67,7 +67,8 @@ def listen(
     """What was said in a window. `limit_ms` is the end of the recording. `tick` is called with how far it is, in the
     lesson's time, and may raise Cancelled."""
     speech = voice.speech()
-    clips = voice.clips(speech, limit_ms=limit_ms)
+    join_ms = JOIN_MS if len(order.languages) == 1 else SWITCH_MS
+    clips = voice.clips(speech, limit_ms=limit_ms, join_ms=join_ms)
     ear = _Ear(decoder, sound, voice, order)
     utterances: list[Utterance] = []
     for language, group in groupby(ear.languages_of(clips), key=lambda pair: pair[0]):
