@@ -112,7 +112,10 @@ def demo(once: Annotated[bool, typer.Option("--once", help="两节课都发布�
 @app.command()
 def upload(
     files: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, help="录像；同名的 .json/.vtt/.srt/.pdf 一起上传。")
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, help="录像；同名的 .json/.vtt/.srt/.ass/.ttml/.lrc/.pdf 一起上传。"
+        ),
     ],
     school: Annotated[str, typer.Option(help="学校代号，小写字母、数字与连字符。")],
     room: Annotated[str, typer.Option(help="教室代号。")],

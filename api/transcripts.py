@@ -11,7 +11,7 @@ from archive.model import Lesson, Transcript
 from archive.settings import Settings
 from ingest import revising
 from ingest.engine import FRESH, Runs
-from ingest.hearing import LANGUAGE_TAGS
+from ingest.hearing import tag_of
 from ingest.runtime import open_catalog, open_store
 from transcribe import glossary
 
@@ -28,7 +28,7 @@ def hand_in(settings: Settings, lesson_id: str, file: Path) -> Transcript:
     data = file.read_bytes()
 
     def act(desk: revising.Desk, found: Lesson) -> Transcript:
-        tag = LANGUAGE_TAGS.get(found.language, found.language)
+        tag = tag_of(found.language)
         return revising.hand_in(desk, found.recording_id, tag, data, file.name)
 
     return _changed(settings, lesson_id, act)

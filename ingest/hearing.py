@@ -5,6 +5,7 @@ still to be done, in this process; the workflow has the stretches heard before b
 over whatever the engine says.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from archive.crash import crash_point
 from archive.errors import Unsupported
-from archive.keys import source_key
+from archive.keys import CAPTION_EXTENSIONS, source_key
 from archive.model import Cue, Lesson, Recording, Remark, Span, Transcript
 from ingest import revising
 from ingest.progress import reporter
@@ -21,9 +22,10 @@ from ingest.steps import probe_recording
 from ingest.workspace import forget_sound, local_source, reserve, scratch, sound_path
 from search import passages
 from transcribe import audio, captions, cues, glossary, recipe, wire
+from transcribe.engine import codes_of
 from transcribe.utterance import Doubt, Heard, Incident
 
-LANGUAGE_TAGS = {"zh": "zh-Hans", "en": "en"}
+_LANGUAGE_TAGS = {"zh": "zh-Hans", "yue": "zh-Hans"}  # in Simplified characters, as our cues are
 
 
 def plan_hearing(runtime: Runtime, recording_id: str, *, redo: bool = False) -> tuple[Span, ...]:
@@ -73,8 +75,8 @@ def finish_hearing(runtime: Runtime, recording_id: str, *, redo: bool = False) -
     if not _is_wanted(runtime, recording_id, redo=redo):
         return
     plan = _Plan.of(runtime, recording_id)
-    tag = LANGUAGE_TAGS.get(plan.lesson.language, plan.lesson.language)
-    made = Transcript(recording_id, runtime.catalog.transcripts.next_edition(recording_id), tag, "speech", "", ())
+    edition, tag = runtime.catalog.transcripts.next_edition(recording_id), tag_of(plan.lesson.language)
+    made = Transcript(recording_id, edition, tag, "speech", "", ())
     key = _captions_key(runtime, recording_id)
     if key:
         found = captions.read_captions(runtime.store.get_bytes(runtime.media, key), key)
@@ -84,6 +86,16 @@ def finish_hearing(runtime: Runtime, recording_id: str, *, redo: bool = False) -
     crash_point("speech:heard")
     revising.keep_edition(desk_of(runtime), made)
     forget_sound(runtime, recording_id)
+
+
+def tag_of(language: str, heard: Heard | None = None) -> str:
+    """BCP 47 of a transcript: of its lesson's first language, or, where nobody said, of what most was heard in."""
+    codes = codes_of(language)
+    spoken: Counter[str] = Counter()
+    for each in heard.utterances if heard and not codes else ():
+        spoken[each.language] += each.span.duration_ms
+    code = codes[0] if codes else spoken.most_common(1)[0][0] if spoken else "zh"
+    return _LANGUAGE_TAGS.get(code, code)
 
 
 def desk_of(runtime: Runtime) -> revising.Desk:
@@ -132,7 +144,7 @@ class _Plan:
 
     def cues_of(self, heard: Heard) -> tuple[Cue, ...]:
         return cues.cues_from(
-            heard.utterances, self.lesson.language, duration_ms=self.duration_ms, terms=self.words.terms
+            heard.utterances, tag_of(self.lesson.language, heard), duration_ms=self.duration_ms, terms=self.words.terms
         )
 
 
@@ -153,6 +165,7 @@ def _spoken(runtime: Runtime, plan: _Plan, made: Transcript) -> Transcript:
     return replace(
         made,
         source="unsupported" if is_foreign and not heard.utterances else "speech",
+        language=tag_of(plan.lesson.language, heard),
         model=runtime.speech.name,
         cues=plan.cues_of(heard),
         recipe=recipe.whole_recipe(plan.hearing, plan.words.digest),
@@ -197,5 +210,5 @@ def _captions_key(runtime: Runtime, recording_id: str) -> str:
     """Where the captions that came along lie; "" where there are none, or they are not wanted."""
     if runtime.settings.speech_instead_of_captions:
         return ""
-    keys = (source_key(recording_id, extension) for extension in ("vtt", "srt"))
+    keys = (source_key(recording_id, extension) for extension in CAPTION_EXTENSIONS)
     return next((key for key in keys if runtime.store.stat(runtime.media, key) is not None), "")

@@ -6,7 +6,7 @@ Each finding names what is wrong, where, and what puts it right; no finding mean
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archive.keys import poster_key, progressive_key, still_key
+from archive.keys import CAPTION_EXTENSIONS, poster_key, progressive_key, still_key
 from archive.model import Lesson
 from ingest.runtime import Runtime
 from transcode.board import BOARD_VTT, STORYBOARD_VTT
@@ -65,7 +65,7 @@ class _Walk:
                     yield Finding(
                         "wrong-size", recording.source_key, f"应为 {recording.size_bytes} 字节，实为 {size}。"
                     )
-                for extension in ("vtt", "srt", "pdf"):
+                for extension in (*CAPTION_EXTENSIONS, "pdf"):
                     self._refer(f"source/{recording.id}.{extension}")
                 for edition in outputs.editions(recording.id):
                     yield from self._ladder(recording.id, edition)

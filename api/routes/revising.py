@@ -23,7 +23,7 @@ from api.schemas import (
 )
 from archive.model import Correction, Lesson, Transcript
 from ingest import revising
-from ingest.hearing import LANGUAGE_TAGS
+from ingest.hearing import tag_of
 from transcribe import captions, merging
 
 router = APIRouter(responses=problems(401, 422, 503))
@@ -147,7 +147,7 @@ async def hand_in(
         data += piece
         if len(data) > captions.MAX_BYTES:
             raise too_large()
-    tag = LANGUAGE_TAGS.get(lesson.language, lesson.language)
+    tag = tag_of(lesson.language)
     made = desk.changed(web, lesson, lambda at: revising.hand_in(at, lesson.recording_id, tag, data, name))
     return TranscriptOut.of(made)
 

@@ -18,7 +18,7 @@ from search.query import STAFF, Query
 from tests.ingest.conftest import KEY, SIDECAR, FakeEar
 from tests.transcode.clips import make, picture, sound, x264
 from transcribe import audio
-from transcribe.utterance import Heard
+from transcribe.utterance import Heard, Utterance
 
 Put = Callable[[str, bytes], str]
 
@@ -226,3 +226,17 @@ def test_two_editions_made_at_once_do_not_overwrite_each_other(runtime: Runtime,
 def test_a_stretch_that_nobody_planned_is_left_alone(runtime: Runtime, recording_id: str, ear: FakeEar) -> None:
     hearing.hear_stretch(runtime, recording_id, Span(5, 10))
     assert ear.asked == []
+
+
+@pytest.mark.parametrize(
+    ("language", "tag"), [("zh", "zh-Hans"), ("en", "en"), ("zh+en", "zh-Hans"), ("en+zh", "en"), ("ug", "ug")]
+)
+def test_a_transcript_is_tagged_with_its_lessons_first_language(language: str, tag: str) -> None:
+    assert hearing.tag_of(language) == tag
+
+
+def test_where_nobody_said_the_tag_is_what_most_was_heard_in() -> None:
+    english = Utterance(Span(0, 9_000), "Good morning", language="en")
+    chinese = Utterance(Span(9_000, 10_000), "好", language="zh")
+    assert hearing.tag_of("auto", Heard((english, chinese))) == "en"
+    assert hearing.tag_of("auto", Heard()) == "zh-Hans"
