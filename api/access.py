@@ -41,6 +41,7 @@ class Action(StrEnum):
     BROWSE = "browse"  # the library and the search, within the scope
     WATCH = "watch"  # one lesson: its page, playlists, captions, transcript, pictures
     FOLLOW = "follow"  # how far one lesson is
+    REVISE = "revise"  # the editions of a lesson's transcript, and what is corrected in them
     CONSENT = "consent"  # write down the guardians' word on one lesson
     OPERATE = "operate"  # what recorders sent, refusals, metrics
 
@@ -62,7 +63,7 @@ NOBODY = Viewer()
 def can(viewer: Viewer, action: Action, lesson: Lesson | None = None) -> bool:
     """Whether this viewer may do this, to this lesson where the action has one. Everything not said here is denied."""
     if viewer.role is Role.STAFF:
-        if action in (Action.WATCH, Action.FOLLOW, Action.CONSENT):
+        if action in (Action.WATCH, Action.FOLLOW, Action.REVISE, Action.CONSENT):
             return lesson is not None
         return action in (Action.BROWSE, Action.OPERATE)
     if viewer.role is Role.STUDENT:

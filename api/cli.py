@@ -30,10 +30,17 @@ app = typer.Typer(
 )
 recorders = typer.Typer(help="录播主机的上传密钥。", no_args_is_help=True)
 app.add_typer(recorders, name="recorder")
+transcripts = typer.Typer(help="字幕：版本、比较、退回、导入与导出。", no_args_is_help=True)
+app.add_typer(transcripts, name="transcript")
+glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)
+app.add_typer(glossaries, name="glossary")
 out = Console()
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}
 
+EXPORTS = ("vtt", "srt", "txt", "md")
+
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
+LessonId = Annotated[str, typer.Argument(help="课程编号。")]
 
 
 def main() -> None:
@@ -105,7 +112,10 @@ def demo(once: Annotated[bool, typer.Option("--once", help="两节课都发布�
 @app.command()
 def upload(
     files: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, help="录像；同名的 .json/.vtt/.srt/.pdf 一起上传。")
+        list[Path],
+        typer.Argument(
+            exists=True, dir_okay=False, help="录像；同名的 .json/.vtt/.srt/.ass/.ttml/.lrc/.pdf 一起上传。"
+        ),
     ],
     school: Annotated[str, typer.Option(help="学校代号，小写字母、数字与连字符。")],
     room: Annotated[str, typer.Option(help="教室代号。")],
@@ -262,6 +272,118 @@ def recorder_revoke(access_key: Annotated[str, typer.Argument(help="Access Key�
 
     recorder_keys(settings()).revoke(access_key)
     out.print("已收回。")
+
+
+@transcripts.command("list")
+def transcript_list(lesson: LessonId, as_json: Json = False) -> None:  # noqa: FBT002
+    """列出一节课的各版字幕，以及老师的改动与冲突。"""
+    with catalog_of(settings()) as catalog:
+        recording_id = catalog.lessons.get(lesson).recording_id
+        heads = catalog.transcripts.editions(recording_id)
+        corrections = catalog.transcripts.corrections(recording_id)
+    if as_json:
+        told = {"editions": list(map(asdict, heads)), "corrections": list(map(asdict, corrections))}
+        typer.echo(json.dumps(told, ensure_ascii=False, default=str))
+        return
+    table = Table("版", "来源", "模型", "时间", "行数", "")
+    for head in heads:
+        base = f"（在第 {head.parent} 版上）" if head.parent else ""
+        used = "正在使用" if head.is_current else ""
+        when = f"{head.made_at:%Y-%m-%d %H:%M}"
+        table.add_row(str(head.edition), f"{head.source}{base}", head.model, when, str(head.cue_count), used)
+    out.print(table)
+    for each in corrections:
+        clash = "" if each.conflict is None else f"，冲突：新一版听到“{each.conflict}”"
+        at = clock_from_ms(each.span.start_ms)
+        out.print(f"改动 {each.id}  {at}  “{each.before}” → “{each.after}”{clash}", markup=False, highlight=False)
+
+
+@transcripts.command("diff")
+def transcript_diff(lesson: LessonId, before: int, after: int) -> None:
+    """比较两版字幕，逐处列出不同。"""
+    from transcribe.merging import differences
+
+    with catalog_of(settings()) as catalog:
+        recording_id = catalog.lessons.get(lesson).recording_id
+        ours, theirs = (catalog.transcripts.get(recording_id, number) for number in (before, after))
+    found = differences(ours.cues, theirs.cues)
+    for each in found:
+        for mark, cues in (("-", each.before), ("+", each.after)):
+            for cue in cues:
+                out.print(f"{mark} {clock_from_ms(cue.span.start_ms)}  {cue.text}", markup=False, highlight=False)
+    out.print(f"{len(found)} 处不同")
+
+
+@transcripts.command("rollback")
+def transcript_rollback(lesson: LessonId, edition: int) -> None:
+    """退回某一版字幕，马上生效。老师的改动仍然保留，用于下一次识别。"""
+    from api.transcripts import roll_back
+
+    out.print(f"正在使用第 {roll_back(settings(), lesson, edition).edition} 版")
+
+
+@transcripts.command("withdraw")
+def transcript_withdraw(lesson: LessonId, correction: int) -> None:
+    """收回老师的一处改动（编号见 list）。"""
+    from api.transcripts import withdraw
+
+    out.print(f"已收回；正在使用第 {withdraw(settings(), lesson, correction).edition} 版")
+
+
+@transcripts.command("import")
+def transcript_import(
+    lesson: LessonId,
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="VTT、SRT、ASS、TTML、LRC、带时间的文本或 .docx。")
+    ],
+) -> None:
+    """把一份字幕文件作为新的一版；编码自动识别（含 GB18030）。"""
+    from api.transcripts import hand_in
+
+    made = hand_in(settings(), lesson, file)
+    out.print(f"已成为第 {made.edition} 版，{len(made.cues)} 行")
+
+
+@transcripts.command("export")
+def transcript_export(
+    lesson: LessonId,
+    file: Annotated[Path, typer.Argument(help="写到哪里；扩展名决定格式：.vtt、.srt、.txt、.md。")],
+    traditional: Annotated[bool, typer.Option("--traditional", help="写成繁体。")] = False,  # noqa: FBT002
+) -> None:
+    """把正在使用的字幕写成文件。"""
+    from api.transcripts import export
+
+    if file.suffix.removeprefix(".").lower() not in EXPORTS:
+        raise typer.BadParameter("扩展名应为 .vtt、.srt、.txt 或 .md", param_hint="file")
+    with catalog_of(settings()) as catalog:
+        export(catalog, lesson, file, in_traditional=traditional)
+    out.print(f"已写 {file}", markup=False)
+
+
+@glossaries.command("import")
+def glossary_import(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV：词,学科,年级,教材,单元,学校。")],
+) -> None:
+    """加入一份词表。同名的旧词表会被替换；多台工作机器时每台都要导入。"""
+    from api.transcripts import add_glossary
+
+    target, count = add_glossary(settings(), file)
+    out.print(f"已加入 {count} 个词：{target}", markup=False)
+
+
+@glossaries.command("show")
+def glossary_show(
+    title: Annotated[str, typer.Argument(help="课名，如“勾股定理（第一课时）”。")],
+    subject: Annotated[str, typer.Option(help="学科。")] = "",
+    grade: Annotated[str, typer.Option(help="年级。")] = "",
+    school: Annotated[str, typer.Option(help="学校代号。")] = "",
+) -> None:
+    """看看这样一节课会给语音识别哪些提示、有多少术语。"""
+    from api.transcripts import hints
+
+    chosen = hints(settings(), title, subject, grade, school)
+    out.print("提示：" + "、".join(chosen.hotwords), markup=False)
+    out.print(f"术语：{len(chosen.terms)} 个")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Playables:
         renditions = outputs.renditions(publication.recording_id, publication.ladder_edition)
         heard = None
         if publication.speech_edition is not None:
-            heard = outputs.transcript(publication.recording_id, publication.speech_edition)
+            heard = self._catalog.transcripts.get(publication.recording_id, publication.speech_edition)
         board = self._catalog.encodings.board(publication.recording_id, publication.ladder_edition)
         damage = outputs.recording(publication.recording_id).damage
         language = heard.language if heard and heard.cues else ""

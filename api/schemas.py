@@ -99,10 +99,86 @@ class CueOut(_Model):
     start_ms: int
     end_ms: int
     text: str
+    confidence: float | None = Field(None, description="语音识别的把握，0 到 1；不知道时为 null")
+    flags: list[str] = Field([], description="值得人看一眼的原因：low、loop、phrase、echo……")
+    origin: str | None = Field(None, description="speech、captions 或 teacher")
 
     @classmethod
     def of(cls, cue: Cue) -> "CueOut":
-        return cls(start_ms=cue.span.start_ms, end_ms=cue.span.end_ms, text=cue.text)
+        known = cue.detail
+        return cls(
+            start_ms=cue.span.start_ms,
+            end_ms=cue.span.end_ms,
+            text=cue.text,
+            confidence=known.confidence if known else None,
+            flags=list(known.flags) if known else [],
+            origin=known.origin if known else None,
+        )
+
+
+class EditionOut(_Model):
+    """一版字幕。`recipe` 说明它由什么得来：引擎、模型指纹、选项、词表。"""
+
+    edition: int
+    source: str = Field(
+        description="captions：上传的字幕；speech：语音识别；teacher：老师改过；unsupported：没有模型懂这种语言"
+    )
+    language: str
+    model: str
+    made_at: datetime
+    parent: int | None = Field(description="老师是在哪一版识别结果上改的")
+    recipe: dict[str, object] | None
+    cues: int
+    current: bool
+
+
+class DifferenceOut(_Model):
+    """两版不同的一处；时间相同、文字不同。"""
+
+    before: list[CueOut]
+    after: list[CueOut]
+
+
+class CorrectionOut(_Model):
+    id: int
+    start_ms: int
+    end_ms: int
+    before: str = Field(description="识别结果原来说的")
+    after: str = Field(description="老师写的；空表示删去")
+    conflict: str | None = Field(description="新的一版在这里说的是别的话，等人决定；期间显示老师写的")
+    withdrawn: bool
+
+
+class RemarkOut(_Model):
+    """识别时出过的问题和处理办法。"""
+
+    kind: str
+    outcome: str
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+class RevisionOut(_Model):
+    """一节课的字幕有哪些版本、哪些改动、哪些地方机器没把握。"""
+
+    editions: list[EditionOut]
+    corrections: list[CorrectionOut]
+    remarks: list[RemarkOut]
+
+
+class EditIn(_Model):
+    ordinal: int = Field(ge=0, description="第几行，从 0 数起")
+    text: str = Field(max_length=500, description="改成什么；空表示删去这一行")
+
+
+class EditsIn(_Model):
+    edition: int = Field(ge=1, description="在哪一版上改；已有新版时返回 422，请刷新")
+    edits: list[EditIn] = Field(min_length=1, max_length=1000)
+
+
+class EditionIn(_Model):
+    edition: int = Field(ge=1)
 
 
 class TranscriptOut(_Model):

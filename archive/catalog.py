@@ -1,8 +1,9 @@
-"""The catalog: what Huikan knows. One database, four desks.
+"""The catalog: what Huikan knows. One database, five desks.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
     encodings   its ladder in the making, task by task
+    transcripts what was said in it, edition by edition, and what teachers corrected
     lessons     what people may see
 
 Every public method of a desk is one transaction.
@@ -13,6 +14,7 @@ from archive.database import Database
 from archive.encodings import Encodings
 from archive.lessons import Lessons
 from archive.outputs import Outputs
+from archive.transcripts import Transcripts
 
 
 class Catalog:
@@ -23,6 +25,7 @@ class Catalog:
         self.arrivals = Arrivals(self.database)
         self.outputs = Outputs(self.database)
         self.encodings = Encodings(self.database)
+        self.transcripts = Transcripts(self.database)
         self.lessons = Lessons(self.database)
 
     def migrate(self) -> None:

@@ -5,6 +5,7 @@
     │   ├── Unreadable        the bytes are no recording
     │   │   └── Unacceptable  a recording, but outside what we take (too long, too large, too many pixels, bad key)
     │   ├── ToolTimeout       a child process used up the time this input was given
+    │   ├── Unsupported       a language that no model of the speech engine knows
     │   └── Absent            what was asked for does not exist
     ├── Unavailable     may work later: a disk, a server or a model is missing or full just now
     │   ├── DiskFull
@@ -96,6 +97,23 @@ class ToolFailed(HuikanError):
     @property
     def reason_zh(self) -> str:
         return f"{self.name} 出错（退出码 {self.returncode}）：{self.last_line}"
+
+
+class Unsupported(Rejected):
+    """Spoken in a language that this speech engine knows with no model at all: it would invent another."""
+
+    code = "unsupported"
+
+    def __init__(self, what: str, language: str) -> None:
+        super().__init__(what, language)
+        self.what, self.language = what, language
+
+    def __str__(self) -> str:
+        return f"{self.what}: no model knows {self.language}"
+
+    @property
+    def reason_zh(self) -> str:
+        return f"{self.what} 不支持这节课的语言（{self.language}），没有字幕。可以上传字幕文件。"
 
 
 class Absent(Rejected):

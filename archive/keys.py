@@ -17,7 +17,10 @@ from datetime import datetime
 from archive.errors import Unacceptable
 
 MEDIA_EXTENSIONS = frozenset({"mp4", "mkv", "mov", "ts", "m2ts", "flv", "avi", "mp3", "m4a", "wav"})
-SIDECAR_EXTENSIONS = frozenset({"json", "vtt", "srt", "pdf"})
+# In the order in which they are preferred. Text with clocks (.txt, .docx) is handed in by a person: beside a recording it is as
+# often a lesson plan.
+CAPTION_EXTENSIONS = ("vtt", "srt", "ass", "ssa", "ttml", "lrc")
+SIDECAR_EXTENSIONS = frozenset({"json", "pdf", *CAPTION_EXTENSIONS})
 
 # Slugs are ASCII on purpose: S3 clients, proxies and recorders disagree about everything else.
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")

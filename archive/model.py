@@ -5,6 +5,7 @@ from base64 import b32encode
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Programme(StrEnum):
@@ -64,19 +65,78 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
-    """One timed line of a transcript. `text` is one line, plain, never markup."""
+class CueWord:
+    """One word of a cue with its time, as the engine heard it; a probability of 1 where the engine gave none."""
 
     span: Span
     text: str
+    probability: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a rule made of a piece of a cue: at `offset` of the text it now says `after`, and `before` stood there.
+
+    `rule` says which: a number written in digits, a homophone of the glossary, a mark that was missing.
+    """
+
+    offset: int
+    before: str
+    after: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class CueDetail:
+    """Where a cue comes from and how far to trust it.
+
+    `origin` is "speech", "captions" or "teacher". `confidence` is the engine's mean word probability, None where there is
+    none. `flags` name doubts ("low", "loop", "phrase", …) for a person to look at. `changes` are in the order of their
+    offsets; undone, they give what the engine said.
+    """
+
+    origin: str = "speech"
+    confidence: float | None = None
+    flags: tuple[str, ...] = ()
+    words: tuple[CueWord, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One timed line of a transcript. `text` is one line, plain, never markup. `detail` is None where nothing is known."""
+
+    span: Span
+    text: str
+    detail: CueDetail | None = None
+
+    @property
+    def plain(self) -> "Cue":
+        """What a reader sees of it."""
+        return Cue(self.span, self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a teacher should know about a stretch of a transcript: what was left out, put in or could not be heard.
+
+    `kind` is what it was (loop, phrase, echo, unheard, unsupported, …), `outcome` what became of it (replaced, shortened,
+    removed, recovered, kept, left), `text` what had been heard before.
+    """
+
+    kind: str
+    span: Span
+    outcome: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """All cues of a recording in one language, and the edition of the settings they came from.
+    """All cues of a recording in one language. `edition` counts a recording's transcripts: none is ever overwritten.
 
-    `source` is "captions" (came with the recording) or "speech" (heard by `model`). No cues is a valid transcript:
-    nobody spoke.
+    `source` is "captions" (came with the recording), "speech" (heard by `model`), "teacher" (edited by hand, on top of
+    edition `parent`), or "unsupported" (spoken in a language that no model knows). No cues is a valid transcript: nobody
+    spoke. `recipe` says what it was made with: engine, model, weights, options, glossary.
     """
 
     recording_id: str
@@ -85,6 +145,45 @@ class Transcript:
     source: str
     model: str
     cues: tuple[Cue, ...]
+    parent: int | None = None
+    recipe: dict[str, Any] | None = None
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptHead:
+    """An edition without its cues, for a list of them."""
+
+    edition: int
+    language: str
+    source: str
+    model: str
+    made_at: datetime
+    parent: int | None
+    recipe: dict[str, Any] | None
+    cue_count: int
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a teacher wrote instead of what an engine had heard: pinned by its time and by both texts, it outlives editions.
+
+    `id` is 0 until the catalog has it.
+
+    `after` "" takes the words out. `conflict` is what a newer edition says there instead of `before`, while nobody has
+    decided; the teacher's words are shown meanwhile. `withdrawn_at` is set when somebody took the correction back.
+    """
+
+    id: int
+    recording_id: str
+    span: Span
+    before: str
+    after: str
+    edition: int  # the one it was made on
+    made_at: datetime | None = None  # None until the catalog has it
+    conflict: str | None = None
+    withdrawn_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

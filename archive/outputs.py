@@ -14,23 +14,19 @@ from archive.arrivals import refusal_of
 from archive.database import Database, now
 from archive.encodings import mark_whole
 from archive.errors import Absent
-from archive.keys import transcript_key
 from archive.model import (
     AudioTrack,
-    Cue,
     Damage,
     Obstacle,
     Probe,
     Publication,
     Recording,
     Rendition,
-    Span,
     Stage,
     StageState,
-    Transcript,
     VideoTrack,
 )
-from archive.schema import cue, encoding, lesson, obstacle, progress, publication, recording, rendition, transcript
+from archive.schema import encoding, lesson, obstacle, progress, publication, recording, rendition, transcript
 
 _RENDITION_FIELDS = tuple(Rendition.__dataclass_fields__)
 _STEP_OF_STAGE = {
@@ -118,42 +114,6 @@ class Outputs:
         with self._db.reading() as tx:
             return tuple(tx.execute(select(rendition.c.edition).where(mine).distinct()).scalars())
 
-    # --- transcripts ------------------------------------------------------------------------------------------------
-
-    def keep_transcript(self, made: Transcript) -> None:
-        with self._db.writing() as tx:
-            same = {"recording_id": made.recording_id, "edition": made.edition}
-            for table in (cue, transcript):
-                columns = table.c
-                mine = and_(columns.recording_id == made.recording_id, columns.edition == made.edition)
-                tx.execute(delete(table).where(mine))
-            head = {"language": made.language, "source": made.source, "model": made.model, "made_at": now()}
-            tx.execute(transcript.insert().values({**same, **head}))
-            rows = [
-                {**same, "ordinal": n, "start_ms": c.span.start_ms, "end_ms": c.span.end_ms, "text": c.text}
-                for n, c in enumerate(made.cues)
-            ]
-            if rows:
-                tx.execute(cue.insert(), rows)
-            _clear(tx, made.recording_id, "speech")
-
-    def transcript(self, recording_id: str, edition: int) -> Transcript | None:
-        with self._db.reading() as tx:
-            mine = and_(transcript.c.recording_id == recording_id, transcript.c.edition == edition)
-            head = tx.execute(select(transcript).where(mine)).one_or_none()
-            if head is None:
-                return None
-            lines = and_(cue.c.recording_id == recording_id, cue.c.edition == edition)
-            rows = tx.execute(select(cue).where(lines).order_by(cue.c.ordinal)).all()
-        cues = tuple(Cue(Span(row.start_ms, row.end_ms), row.text) for row in rows)
-        return Transcript(recording_id, edition, head.language, head.source, head.model, cues)
-
-    def transcript_keys(self, recording_id: str) -> tuple[str, ...]:
-        """Where the transcripts of a recording lie in the media bucket, of every edition."""
-        with self._db.reading() as tx:
-            rows = tx.execute(select(transcript).where(transcript.c.recording_id == recording_id)).all()
-        return tuple(transcript_key(recording_id, row.edition, row.language) for row in rows)
-
     # --- publishing -------------------------------------------------------------------------------------------------
 
     def publish(self, recording_id: str, *, ladder_edition: int, speech_edition: int | None) -> Publication:
@@ -189,12 +149,20 @@ class Outputs:
         at = row.published_at.replace(tzinfo=UTC)
         return Publication(row.lesson_id, row.recording_id, row.ladder_edition, row.speech_edition, at)
 
-    def mark_searchable(self, recording_id: str, index_edition: int) -> None:
+    def mark_searchable(self, recording_id: str, index_edition: int, transcript_edition: int | None = None) -> None:
+        """The index holds this edition of the transcript, made into passages of that one."""
         with self._db.writing() as tx:
             of_it = lesson.c.recording_id == recording_id
             first = func.coalesce(lesson.c.searchable_at, now())
-            tx.execute(update(lesson).where(of_it).values(searchable_at=first, index_edition=index_edition))
+            told = {"index_edition": index_edition, "indexed_transcript": transcript_edition}
+            tx.execute(update(lesson).where(of_it).values(searchable_at=first, **told))
             _clear(tx, recording_id, "index")
+
+    def indexed_transcript(self, recording_id: str) -> int | None:
+        """The edition that can be found in the index; None for none, or when nobody noted it."""
+        with self._db.reading() as tx:
+            wanted = select(lesson.c.indexed_transcript).where(lesson.c.recording_id == recording_id)
+            return tx.execute(wanted).scalar_one_or_none()
 
     # --- what stands in the way, and how far it is ------------------------------------------------------------------
 

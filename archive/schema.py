@@ -67,6 +67,7 @@ lesson = Table(
     Column("published_at", DateTime),
     Column("searchable_at", DateTime),
     Column("index_edition", Integer),
+    Column("indexed_transcript", Integer),
     UniqueConstraint("school", "room", "started_at", "part", "take"),
     Index(None, "published_at", "started_at"),
 )
@@ -88,6 +89,7 @@ recording = Table(
     Column("refused_reason", Text),
     Column("refused_reason_zh", Text),
     Column("damage", JSON(none_as_null=True)),
+    Column("transcript_edition", Integer),
     Index(None, "lesson_id"),
     Index(None, "received_at"),
 )
@@ -150,6 +152,9 @@ transcript = Table(
     Column("source", String(20), nullable=False),
     Column("model", String(200), nullable=False),
     Column("made_at", DateTime, nullable=False),
+    Column("parent", Integer),
+    Column("recipe", JSON(none_as_null=True)),
+    Column("remarks", JSON(none_as_null=True)),
 )
 
 cue = Table(
@@ -161,6 +166,34 @@ cue = Table(
     Column("start_ms", Integer, nullable=False),
     Column("end_ms", Integer, nullable=False),
     Column("text", Text, nullable=False),
+    Column("detail", JSON(none_as_null=True)),
+)
+
+# A lesson's sound, stretch by stretch, while it is being heard: what a crash cannot take and workers can share.
+heard = Table(
+    "heard",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("recipe", String(64), primary_key=True),
+    Column("start_ms", Integer, primary_key=True),
+    Column("end_ms", Integer, nullable=False),
+    Column("made", JSON(none_as_null=True)),
+)
+
+correction = Table(
+    "correction",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("recording_id", String(64), ForeignKey("recording.id"), nullable=False),
+    Column("start_ms", Integer, nullable=False),
+    Column("end_ms", Integer, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("edition", Integer, nullable=False),
+    Column("made_at", DateTime, nullable=False),
+    Column("conflict", Text),
+    Column("withdrawn_at", DateTime),
+    Index(None, "recording_id"),
 )
 
 publication = Table(

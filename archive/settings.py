@@ -46,10 +46,14 @@ class Settings(BaseSettings):
     meili_key: SecretStr | None = Field(None, description="Meilisearch 的 API key。")
     meili_index: str = Field("huikan", description="Meilisearch 索引名。")
 
+    speech_engine: Literal["faster-whisper", "sherpa-onnx"] = Field(
+        "faster-whisper", description="语音识别引擎；sherpa-onnx 需另装，见 docs/transcription.md。"
+    )
     speech_model: str = Field("small", description="faster-whisper 模型名，或本地模型目录。")
     speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="语音识别用的设备。")
     speech_compute_type: str = Field("default", description="CTranslate2 计算类型，例如 int8、float16。")
     speech_threads: int = Field(0, ge=0, description="语音识别线程数；0 为自动。")
+    speech_at_once: int = Field(0, ge=0, description="语音识别一次解码几段；0 按内存自动，显存不足时自动减半。")
     speech_download: bool = Field(True, description="模型不在本机时是否允许联网下载。")
     speech_instead_of_captions: bool = Field(False, description="即使录像带有字幕文件，也用语音识别。")
 

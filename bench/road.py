@@ -23,7 +23,8 @@ from tests.serving import Huikan, descendants, eventually
 from tests.transcode.clips import laddered
 from transcode.encode import Effort
 from transcribe import audio
-from transcribe.engine import FasterWhisper, builtin_english_model
+from transcribe.weights import builtin_english_model
+from transcribe.whisper import FasterWhisper
 
 PRESET = "medium"
 # The store, the database, two Python processes starting and indexing cost something: not more than the work once again.

@@ -29,7 +29,7 @@ APPLICATION = "huikan"
 APPLICATION_VERSION = "3"
 CLASS_NAME, INSTANCE_NAME = "Road", "road"
 
-INTAKE, ORCHESTRATE, ENCODE, SPEECH, INDEX = "intake", "orchestrate", "encode", "speech", "index"
+INTAKE, ORCHESTRATE, ENCODE, SPEECH, HEAR, INDEX = "intake", "orchestrate", "encode", "speech", "hear", "index"
 _CORES_A_TASK, _BYTES_A_TASK = 4, 2 * 2**30
 # Priorities: lower goes first, and an unset one would beat them all, so it is always set.
 FRESH, RETRY, BATCH = 10, 20, 100
@@ -43,7 +43,8 @@ class Limits:
     intake: int = 2
     orchestrate: int = 32
     encode: int = 0
-    speech: int = 1
+    speech: int = 2  # lessons that are being heard; each only waits
+    hear: int = 1  # stretches: one engine uses all cores
     index: int = 1
 
     @property
@@ -92,6 +93,7 @@ def launch(address: str, executor_id: str, limits: Limits) -> None:
         (ORCHESTRATE, limits.orchestrate),
         (ENCODE, limits.encode_at_once),
         (SPEECH, limits.speech),
+        (HEAR, limits.hear),
         (INDEX, limits.index),
     ):
         # never_update: an operator's pause or limit survives a restart.

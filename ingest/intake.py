@@ -11,7 +11,7 @@ import structlog
 
 from archive.crash import crash_point
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import SIDECAR_EXTENSIONS, IncomingKey, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
 from ingest.runtime import Runtime
@@ -20,8 +20,6 @@ from ingest.workspace import keep_source, reserve, scratch
 from transcribe.captions import MAX_BYTES, read_captions
 
 log = structlog.get_logger()
-
-_CAPTIONS = ("vtt", "srt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def _keep(runtime: Runtime, beside: StoredObject, extension: str, recording_id: 
     if extension == "json":
         _read(runtime, beside)
         return
-    if extension in _CAPTIONS:
+    if extension in CAPTION_EXTENSIONS:
         if beside.size_bytes > MAX_BYTES:
             raise Unacceptable(shown(beside.key), f"{beside.size_bytes} bytes", "字幕文件超过 5 MB，不像是字幕。")
         data = runtime.store.get_bytes(runtime.incoming, beside.key, limit_bytes=MAX_BYTES)
@@ -152,7 +150,7 @@ def _take_late_sidecar(runtime: Runtime, incoming: IncomingKey, found: StoredObj
     if incoming.extension == "json":
         runtime.catalog.lessons.describe(recording.lesson_id, _read(runtime, found))
         redo = ("index",)
-    elif incoming.extension in _CAPTIONS:
+    elif incoming.extension in CAPTION_EXTENSIONS:
         redo = ("speech", "index")
     _keep(runtime, found, incoming.extension, recording.id)
     runtime.catalog.arrivals.settle_sidecar(found.key, found.etag, recording.id)

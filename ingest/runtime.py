@@ -10,7 +10,9 @@ from archive.store import ObjectStore
 from search.embedded import TantivyIndex
 from search.index import SearchIndex
 from search.meili import MeiliIndex
-from transcribe.engine import FasterWhisper, SpeechEngine
+from transcribe.choice import EngineChoice
+from transcribe.engine import SpeechEngine
+from transcribe.process import ChildEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,18 @@ def open_index(settings: Settings) -> SearchIndex:
     return TantivyIndex(settings.home / "index")
 
 
-def open_speech(settings: Settings) -> SpeechEngine:
-    return FasterWhisper(
-        settings.speech_model,
-        device=settings.speech_device,
-        compute_type=settings.speech_compute_type,
-        threads=settings.speech_threads,
-        download=settings.speech_download,
-        models_dir=Path(settings.home) / "models",
+def open_speech(settings: Settings) -> ChildEngine:
+    return ChildEngine(
+        EngineChoice(
+            model=settings.speech_model,
+            models_dir=str(Path(settings.home).absolute() / "models"),
+            engine=settings.speech_engine,
+            device=settings.speech_device,
+            compute_type=settings.speech_compute_type,
+            threads=settings.speech_threads,
+            at_once=settings.speech_at_once,
+            download=settings.speech_download,
+        )
     )
 
 

@@ -16,7 +16,10 @@ _EXPECTED_ZH = (
 )
 _LENGTHS = {"title": 120, "subject": 40, "grade": 40, "teacher": 80}
 _PROGRAMMES = {word: programme for programme in Programme for word in (programme.value, programme.zh)}
-_LANGUAGES = {"zh": "zh", "zh-cn": "zh", "zh-hans": "zh", "中文": "zh", "en": "en", "en-us": "en", "英语": "en"}
+_LANGUAGES = {
+    "zh": "zh", "zh-cn": "zh", "zh-hans": "zh", "中文": "zh", "en": "en", "en-us": "en", "英语": "en",
+    "zh+en": "zh+en", "en+zh": "en+zh", "双语": "zh+en", "auto": "auto", "自动": "auto",
+}  # fmt: skip
 
 
 def read_sidecar(data: bytes, name: str) -> Sidecar:

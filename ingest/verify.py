@@ -6,7 +6,7 @@ Each finding names what is wrong, where, and what puts it right; no finding mean
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archive.keys import poster_key, progressive_key, still_key
+from archive.keys import CAPTION_EXTENSIONS, poster_key, progressive_key, still_key
 from archive.model import Lesson
 from ingest.runtime import Runtime
 from transcode.board import BOARD_VTT, STORYBOARD_VTT
@@ -65,11 +65,11 @@ class _Walk:
                     yield Finding(
                         "wrong-size", recording.source_key, f"应为 {recording.size_bytes} 字节，实为 {size}。"
                     )
-                for extension in ("vtt", "srt", "pdf"):
+                for extension in (*CAPTION_EXTENSIONS, "pdf"):
                     self._refer(f"source/{recording.id}.{extension}")
                 for edition in outputs.editions(recording.id):
                     yield from self._ladder(recording.id, edition)
-                for key in outputs.transcript_keys(recording.id):
+                for key in self._runtime.catalog.transcripts.keys(recording.id):
                     if self._refer(key) is None:
                         yield Finding("missing-object", key, "请运行 huikan reprocess --step transcribe --force。")
 
@@ -110,7 +110,8 @@ class _Walk:
             if not outputs.renditions(published.recording_id, published.ladder_edition):
                 yield Finding("missing-output", lesson.id, "已发布的课程没有转码结果。")
             heard = published.speech_edition
-            if heard is not None and outputs.transcript(published.recording_id, heard) is None:
+            editions = [each.edition for each in self._runtime.catalog.transcripts.editions(published.recording_id)]
+            if heard is not None and heard not in editions:
                 yield Finding("missing-output", lesson.id, "已发布的课程没有字幕。")
 
     def strays(self) -> Iterator[Finding]:

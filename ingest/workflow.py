@@ -3,7 +3,9 @@
     intake(key)                    one object → recording or refusal             queue intake
     recording(id, redo, priority)  probe → (survey, encode… ∥ speech) → index → publish   queue orchestrate, waits
     encode(id, task)               one part of a ladder, or its finish           queue encode: on any worker, many at once
-    speech / index                 one heavy step each                           a queue of its own: limits are per queue
+    speech(id, redo, priority)     plan → hear… → the next edition               queue speech, waits
+    hear(id, start_ms, end_ms)     one stretch of the sound                      queue hear: on any worker, many share a lesson
+    index / index_partly           one heavy step each                           a queue of its own: limits are per queue
 
 A lesson is published as soon as its sound and its smallest picture are whole, and again with everything else; its words are
 indexed as soon as they are heard, while larger pictures are still being made.
@@ -27,16 +29,18 @@ from archive.crash import crash_point
 from archive.database import now
 from archive.errors import DiskFull, HuikanError, Rejected, Unavailable
 from archive.keys import shown
-from ingest import encoding, engine, intake, steps
+from archive.model import Span
+from ingest import encoding, engine, hearing, intake, steps
 from ingest.runtime import Runtime
 from transcode.plan import Task
-from transcribe import cues
 
 log = structlog.get_logger()
 
 DONE, REFUSED, HINDERED = "done", "refused", "hindered"
 OPEN, FINISH = "open", "finish"
 _STEP_OF = {OPEN: "encode"}  # what people see is one step
+
+_PARTLY_EVERY = 2  # stretches: every ten minutes of a lesson that is being heard can be searched
 
 _FIRST_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
@@ -85,7 +89,7 @@ class Road(DBOSConfiguredInstance):
         if probed != DONE:
             return probed
         with SetEnqueueOptions(priority=priority):
-            hearing = DBOS.enqueue_workflow(engine.SPEECH, self.speech, recording_id, redo)
+            listening = DBOS.enqueue_workflow(engine.SPEECH, self.speech, recording_id, redo, priority)
         indexing: list[WorkflowHandle[str]] = []
 
         def index() -> None:
@@ -97,7 +101,7 @@ class Road(DBOSConfiguredInstance):
                 index()
 
         encoded = self._encoded(recording_id, redo, priority, index_if_heard)
-        heard = self._outcome(recording_id, "speech", hearing.get_result)
+        heard = self._outcome(recording_id, "speech", listening.get_result)
         if encoded == REFUSED:
             return REFUSED  # whatever was heard: without a picture or a sound to play it is no lesson
         if not indexing:
@@ -140,8 +144,34 @@ class Road(DBOSConfiguredInstance):
         return self._do(recording_id, "encode", [], task)
 
     @DBOS.workflow(name="speech", max_recovery_attempts=_CRASHES_ALLOWED)
-    def speech(self, recording_id: str, redo: list[str]) -> str:
+    def speech(self, recording_id: str, redo: list[str], priority: int) -> str:
+        """Holds its place in the queue, and nothing else, while any worker hears the stretches."""
+        planned = self._plan_hearing(recording_id, redo)
+        if planned["outcome"] != DONE:
+            return planned["outcome"]
+        with SetEnqueueOptions(priority=priority):
+            stretches = [
+                DBOS.enqueue_workflow(engine.HEAR, self.hear, recording_id, start_ms, end_ms)
+                for start_ms, end_ms in planned["stretches"]
+            ]
+        outcomes: list[str] = []
+        for done, stretch in enumerate(stretches, start=1):
+            outcomes.append(self._outcome(recording_id, "speech", stretch.get_result))
+            if done % _PARTLY_EVERY == 0 and done < len(stretches) and HINDERED not in outcomes:
+                with SetEnqueueOptions(priority=priority):
+                    DBOS.enqueue_workflow(engine.INDEX, self.index_partly, recording_id).get_result()
+        for worst in (REFUSED, HINDERED):
+            if worst in outcomes:
+                return worst
         return self._do(recording_id, "speech", redo)
+
+    @DBOS.workflow(name="hear", max_recovery_attempts=_CRASHES_ALLOWED)
+    def hear(self, recording_id: str, start_ms: int, end_ms: int) -> str:
+        return self._hear(recording_id, start_ms, end_ms)
+
+    @DBOS.workflow(name="index_partly", max_recovery_attempts=_CRASHES_ALLOWED)
+    def index_partly(self, recording_id: str) -> str:
+        return self._index_partly(recording_id)
 
     @DBOS.workflow(name="index", max_recovery_attempts=_CRASHES_ALLOWED)
     def index(self, recording_id: str, redo: list[str]) -> str:
@@ -180,8 +210,7 @@ class Road(DBOSConfiguredInstance):
     @DBOS.step(name="is_heard")
     def _is_heard(self, recording_id: str, redo: list[str]) -> bool:
         """Whether there are words that this run will not replace."""
-        kept = self._runtime.catalog.outputs.transcript(recording_id, cues.EDITION)
-        return kept is not None and "speech" not in redo
+        return self._runtime.catalog.transcripts.current(recording_id) is not None and "speech" not in redo
 
     @DBOS.step(name="give_up")
     def _give_up(self, recording_id: str, step: str, why: str) -> str:
@@ -201,6 +230,28 @@ class Road(DBOSConfiguredInstance):
         outcome = self._guarded(recording_id, "encode", survey, is_last=False)
         names = {urgent: [task.name for task in tasks if task.is_urgent is urgent] for urgent in (True, False)}
         return {"outcome": outcome, "urgent": names[True], "later": names[False]}
+
+    @DBOS.step(name="plan_hearing")
+    def _plan_hearing(self, recording_id: str, redo: list[str]) -> dict[str, Any]:
+        """The stretches that are to be heard, as pairs of milliseconds."""
+        stretches: list[tuple[int, int]] = []
+
+        def plan() -> None:
+            planned = hearing.plan_hearing(self._runtime, recording_id, redo="speech" in redo)
+            stretches[:] = [(each.start_ms, each.end_ms) for each in planned]
+
+        outcome = self._guarded(recording_id, "speech", plan, is_last=False)
+        return {"outcome": outcome, "stretches": stretches}
+
+    @DBOS.step(name="hear")
+    def _hear(self, recording_id: str, start_ms: int, end_ms: int) -> str:
+        act = partial(hearing.hear_stretch, self._runtime, recording_id, Span(start_ms, end_ms))
+        return self._guarded(recording_id, "speech", act, is_last=False)
+
+    @DBOS.step(name="index_partly")
+    def _index_partly(self, recording_id: str) -> str:
+        act = partial(hearing.index_what_is_heard, self._runtime, recording_id)
+        return self._guarded(recording_id, "index", act, is_last=False)
 
     @DBOS.step(name="do")
     def _do(self, recording_id: str, step: str, redo: list[str], task: str = "") -> str:
@@ -263,7 +314,7 @@ def _finish(runtime: Runtime, recording_id: str, _redo: bool) -> None:  # noqa: 
 
 
 def _speech(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001
-    steps.hear_recording(runtime, recording_id, redo=redo)
+    hearing.finish_hearing(runtime, recording_id, redo=redo)
 
 
 def _index(runtime: Runtime, recording_id: str, redo: bool) -> None:  # noqa: FBT001

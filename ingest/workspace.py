@@ -3,11 +3,13 @@
     source/<recording>          the bytes, fetched once for all steps of a recording
     source/<recording>-enterable.mkv    the same packets, where the bytes cannot be entered in the middle
     encode/<recording>-e<N>/    a ladder in the making: tasks/ while they run, ladder/ what they made
+    sound/<recording>.wav       its sound as the speech engine wants it, for all its stretches
     scratch/<random>            everything short-lived
 
 Nothing here is needed after a crash, but what is whole is used again.
 """
 
+import re
 import shutil
 import time
 from collections.abc import Generator
@@ -72,10 +74,19 @@ def encode_dir(runtime: Runtime, recording_id: str, edition: int) -> Path:
     return runtime.settings.work_dir / "encode" / f"{recording_id}-e{edition}"
 
 
+def sound_path(runtime: Runtime, recording_id: str) -> Path:
+    return runtime.settings.work_dir / "sound" / f"{recording_id}.wav"
+
+
+def forget_sound(runtime: Runtime, recording_id: str) -> None:
+    _remove(sound_path(runtime, recording_id))
+
+
 def forget(runtime: Runtime, recording_id: str) -> None:
     """The recording is done with: gives its room back."""
     _remove(_source_path(runtime, recording_id))
     _remove(enterable_path(runtime, recording_id))
+    forget_sound(runtime, recording_id)
     forget_encoding(runtime, recording_id)
 
 
@@ -89,9 +100,9 @@ def sweep(runtime: Runtime, *, keep: set[str]) -> int:
     """Removes what crashes left: everything older than a day that belongs to no recording in `keep`. Returns how many."""
     oldest = time.time() - _STALE_S
     removed = 0
-    for room in ("source", "encode", "scratch"):
+    for room in ("source", "encode", "sound", "scratch"):
         for path in (runtime.settings.work_dir / room).glob("*"):
-            if path.name.partition("-")[0] not in keep and path.lstat().st_mtime < oldest:
+            if re.split("[-.]", path.name)[0] not in keep and path.lstat().st_mtime < oldest:
                 _remove(path)
                 removed += 1
     return removed

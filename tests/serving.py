@@ -19,7 +19,7 @@ from api.state import Serving, serving
 from archive.catalog import Catalog
 from archive.settings import Settings, secret
 from archive.store import ObjectStore
-from transcribe.engine import builtin_english_model
+from transcribe.weights import builtin_english_model
 
 ROOT = Path(__file__).parent.parent
 START_S = 90.0  # 4 s on an idle machine

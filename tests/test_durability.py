@@ -30,6 +30,7 @@ ELSEWHERE = [
     "finish:stored",
     "finish:kept",
     "speech:begin",
+    "speech:stretch",
     "speech:heard",
     "speech:stored",
     "index:begin",

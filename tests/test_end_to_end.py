@@ -113,6 +113,26 @@ def test_what_was_said_is_found_at_its_moment(huikan: Huikan, published: dict[st
     assert huikan.get("/api/search", code="student", params={"q": "光合作用"})["lessons"] == []
 
 
+def test_a_transcript_goes_out_comes_back_and_has_a_history(
+    huikan: Huikan, published: dict[str, str], tmp_path: Path
+) -> None:
+    lesson_id = huikan.get("/api/search", code="student", params={"q": "telescope"})["lessons"][0]["lesson"]["id"]
+    file = tmp_path / "english.srt"
+    for command in (
+        ("transcript", "export", lesson_id, str(file)),
+        ("transcript", "import", lesson_id, str(file)),
+        ("transcript", "diff", lesson_id, "1", "2"),
+        ("transcript", "rollback", lesson_id, "1"),
+        ("transcript", "list", lesson_id),
+    ):
+        told = huikan.run(*command)
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert "telescope" in file.read_text(encoding="utf-8").lower()
+    assert "正在使用" in told.stdout
+    assert "captions" in told.stdout, "the file that was handed in is an edition"
+    assert huikan.run("transcript", "list", "a" * 26).returncode == 1
+
+
 def test_without_a_code_nothing_is_shown(huikan: Huikan, published: dict[str, str]) -> None:
     lesson_id = next(iter(published.values()))
     for path in ("/api/lessons", f"/api/lessons/{lesson_id}", "/api/search?q=a", "/api/arrivals", "/metrics"):

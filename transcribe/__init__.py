@@ -1,1 +1,1 @@
-"""A recording's sound becomes a transcript: cues in Chinese, with their times."""
+"""A recording's sound becomes a transcript: cues in Chinese, with their times, and editions that a teacher can trust."""

@@ -1,26 +1,23 @@
-"""Captions that come with a recording: WebVTT or SubRip, in whatever encoding the school's editor wrote them.
+"""Captions that come with a recording or from a teacher: WebVTT, SubRip, ASS, TTML, LRC, or text with clocks (.txt, .docx), in
+whatever encoding the school's editor wrote them.
 
 What the bytes say counts, not what the file is called. Everything is bounded: a caption file is small, and one that is
 not is no caption file.
 """
 
-import codecs
 import re
 from collections.abc import Sequence
 
 from archive.errors import Unacceptable, Unreadable
 from archive.model import Cue
-from transcribe import webvtt
+from transcribe import minutes, subrip, timed_text, webvtt
+from transcribe.decoding import text_of
 
 MAX_BYTES = 5 * 2**20  # three hours of dense subtitles are 300 KB
 MAX_CUES = 20_000  # a cue a second for more than five hours
+_ZIP = b"PK\x03\x04"
+_EXPECTED_ZH = "可用：WebVTT（.vtt）、SRT、ASS、TTML、LRC，或每段开头写有时间（00:01:23）的文本与 .docx。"
 MAX_CUE_CHARACTERS = 2_000  # a film's longest subtitle has some 120; beyond this the file is a text, not captions
-
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_SUBRIP_TIMING = re.compile(
-    r"\s*(\d{1,2}):(\d{1,2}):(\d{1,2})[,.](\d{1,3})\s*-->\s*(\d{1,2}):(\d{1,2}):(\d{1,2})[,.](\d{1,3})(?:\s|$)"
-)
-_SUBRIP_TAG = re.compile(r"</?(?:[biu]|font)(?:\s[^<>]{0,99})?>|\{\\[^{}]{0,99}\}", re.IGNORECASE)
 
 
 def read_captions(data: bytes, name: str) -> tuple[Cue, ...]:
@@ -31,11 +28,9 @@ def read_captions(data: bytes, name: str) -> tuple[Cue, ...]:
     if len(data) > MAX_BYTES:
         limit_mb = MAX_BYTES // 2**20
         raise Unacceptable(name, f"{len(data)} bytes of captions", f"字幕文件超过 {limit_mb} MB，请检查是否传错。")
-    cues = _parsed(_decoded(data, name).lstrip())
+    cues = _parsed(data, name)
     if not cues:
-        raise Unreadable(
-            name, "no cue in it", "字幕文件里没有一条可用的字幕，请导出为 WebVTT（.vtt）或 SRT（.srt）格式。"
-        )
+        raise Unreadable(name, "no cue in it", f"字幕文件里没有一条可用的字幕。{_EXPECTED_ZH}")
     if len(cues) > MAX_CUES:
         raise Unacceptable(name, f"{len(cues)} cues", f"字幕超过 {MAX_CUES} 条，请检查是否传错。")
     if max(len(cue.text) for cue in cues) > MAX_CUE_CHARACTERS:
@@ -44,55 +39,18 @@ def read_captions(data: bytes, name: str) -> tuple[Cue, ...]:
     return tuple(sorted(cues, key=lambda cue: cue.span))
 
 
-def _parsed(text: str) -> Sequence[Cue]:
+def _parsed(data: bytes, name: str) -> Sequence[Cue]:
+    """By what the bytes are; one reader after the other, the stricter formats first."""
     try:
-        return webvtt.read(text)
-    except ValueError:
-        return _read_subrip(text)
-
-
-def _decoded(data: bytes, name: str) -> str:
-    """The text without its byte order mark. GB18030 comes last: it takes most bytes that are not UTF-8."""
-    marked = next(((bom, encoding) for bom, encoding in _BOMS if data.startswith(bom)), None)
-    if marked is not None:
-        candidates = [marked[1]]
-        data = data[len(marked[0]) :]
-    elif b"\x00" in data[:200]:  # no caption file in another encoding begins with NUL bytes between its digits
-        candidates = ["utf-16-be" if data[:1] == b"\x00" else "utf-16-le"]
-    else:
-        candidates = ["utf-8", "gb18030"]
-    for encoding in candidates:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Unreadable(
-        name, f"not {' or '.join(candidates)}", "字幕文件的文字编码无法识别，请另存为 UTF-8 编码后重新上传。"
-    )
-
-
-def _read_subrip(text: str) -> list[Cue]:
-    """SubRip by its timing lines: what stands between two of them, less the second's number, is the first one's text.
-
-    Blank lines are no borders: editors write them inside a subtitle too.
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    timings = [(i, found) for i, line in enumerate(lines) if (found := _SUBRIP_TIMING.match(line)) is not None]
-    ends = [*(_without_number(lines, following) for following, _ in timings[1:]), len(lines)]
-    cues: list[Cue] = []
-    for (at, found), end in zip(timings, ends, strict=False):
-        start_clock, end_clock = (_clock(*found.group(first, first + 1, first + 2, first + 3)) for first in (1, 5))
-        span = webvtt.span_of(start_clock, end_clock)
-        said = webvtt.one_line(_SUBRIP_TAG.sub("", "\n".join(lines[at + 1 : end])))
-        if span is not None and said:
-            cues.append(Cue(span, said))
-    return cues
-
-
-def _without_number(lines: list[str], timing: int) -> int:
-    """Where the text before this timing line ends: at its number, if there is one."""
-    return timing - 1 if lines[timing - 1].strip().isdecimal() else timing
-
-
-def _clock(hour: str, minute: str, second: str, fraction: str) -> str:
-    return f"{hour:0>2}:{minute:0>2}:{second:0>2}.{fraction:0<3}"
+        if data.startswith(_ZIP):
+            return minutes.read(minutes.text_of_docx(data))
+        text = text_of(data, name).lstrip()
+        if re.match(r"WEBVTT(?:\s|$)", text):
+            return webvtt.read(text)
+        if text.startswith("<") and "<tt" in text[:2_000]:
+            return timed_text.read_ttml(text)
+    except ValueError as error:
+        raise Unreadable(name, str(error), f"字幕文件无法读取。{_EXPECTED_ZH}") from error
+    if text.startswith("[Script Info]") or "\nDialogue:" in text:
+        return timed_text.read_ass(text)
+    return subrip.read(text) or timed_text.read_lrc(text) or minutes.read(text)

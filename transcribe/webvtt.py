@@ -11,29 +11,21 @@ from collections.abc import Iterable, Iterator
 
 from archive.model import Cue, Span
 from archive.timecode import ms_from_webvtt, webvtt_from_ms
+from transcribe.lines import broken, joined, one_line
 
-_LATEST_MS = 100 * 3_600_000  # two digits of hours: a forged 20-digit one would not fit a database's integer
+LATEST_MS = 100 * 3_600_000  # two digits of hours: a forged 20-digit one would not fit a database's integer
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})  # with `>` escaped no text can hold `-->`
 _HEADER = re.compile(r"WEBVTT(?=[ \t\n]|$).*(?:\n(?!.*-->).+)*")
 _NOT_A_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 _RUBY_TEXT = re.compile(r"<rt(?:[.\s][^>]{0,99})?>.*?(?:</rt>|(?=</ruby>)|\Z)", re.DOTALL)  # pinyin: not said twice
 _TAG = re.compile(r"<[^>]*(?:>|\Z)")
-_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")  # there is no UTF-8 for one
-# Embeddings, overrides and isolates: they reorder what stands around them on the page, far beyond their own cue.
-_BIDI_CONTROL = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
-
-
-def one_line(text: str) -> str:
-    """The text a cue may hold: one line, no control characters, no lone surrogates, single spaces, none at the ends."""
-    return _BREAKS.sub(" ", _LONE_SURROGATE.sub("\ufffd", _BIDI_CONTROL.sub("", text))).strip()
 
 
 def write(cues: Iterable[Cue]) -> str:
     """The whole file. Cues without text are left out: they would show as nothing."""
     blocks = ["WEBVTT\n"]
     for cue in cues:
-        text = one_line(cue.text).translate(_ESCAPES)
+        text = "\n".join(broken(one_line(cue.text))).translate(_ESCAPES)
         if text:
             blocks.append(f"{webvtt_from_ms(cue.span.start_ms)} --> {webvtt_from_ms(cue.span.end_ms)}\n{text}\n")
     return "\n".join(blocks)
@@ -54,7 +46,7 @@ def span_of(start: str, end: str) -> Span | None:
         span = Span(ms_from_webvtt(start), ms_from_webvtt(end))
     except ValueError:
         return None
-    return span if span.end_ms <= _LATEST_MS else None
+    return span if span.end_ms <= LATEST_MS else None
 
 
 def _blocks(body: str) -> Iterator[list[str]]:
@@ -82,5 +74,6 @@ def _cue(block: list[str]) -> Cue | None:
         return None
     start, _, end_and_settings = block[timing].partition("-->")
     span = span_of(start, end_and_settings.strip().partition(" ")[0].partition("\t")[0])
-    text = one_line(html.unescape(_TAG.sub("", _RUBY_TEXT.sub("", "\n".join(block[timing + 1 :])))))
+    said = html.unescape(_TAG.sub("", _RUBY_TEXT.sub("", "\n".join(block[timing + 1 :]))))
+    text = one_line(joined(said.split("\n")))
     return Cue(span, text) if span is not None and text else None

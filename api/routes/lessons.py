@@ -85,5 +85,5 @@ def transcript(lesson: WatchedLesson, web: WebDep) -> TranscriptOut:
     playable = web.playables.of(lesson.id)
     if playable is not None and playable.publication.speech_edition is not None:
         publication = playable.publication
-        known = web.catalog.outputs.transcript(publication.recording_id, playable.publication.speech_edition)
+        known = web.catalog.transcripts.get(publication.recording_id, playable.publication.speech_edition)
     return TranscriptOut.of(known)

@@ -151,7 +151,7 @@ def _transcript(web: Web, lesson: Lesson) -> Transcript | None:
     publication = web.catalog.outputs.publication(lesson.id)
     if publication is None or publication.speech_edition is None:
         return None
-    return web.catalog.outputs.transcript(publication.recording_id, publication.speech_edition)
+    return web.catalog.transcripts.get(publication.recording_id, publication.speech_edition)
 
 
 def ways_of(playable: Playable) -> tuple[Way, ...]:

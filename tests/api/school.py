@@ -155,11 +155,11 @@ class School:
         made = Transcript(lesson.recording_id, SPEECH, LANGUAGE, "captions", "", tuple(cues))
         key = transcript_key(lesson.recording_id, SPEECH, LANGUAGE)
         self.store.put_bytes(self.bucket, key, webvtt.write(made.cues).encode())
-        self.catalog.outputs.keep_transcript(made)
+        self.catalog.transcripts.keep(made)
 
     def reindex(self, lesson_id: str) -> None:
         lesson = self.catalog.lessons.get(lesson_id)
-        made = self.catalog.outputs.transcript(lesson.recording_id, SPEECH)
+        made = self.catalog.transcripts.current(lesson.recording_id)
         self.index.replace(lesson.id, passages_of(lesson, made.cues if made else ()))
         if made is not None:
             self.catalog.outputs.mark_searchable(lesson.recording_id, 1)

@@ -49,7 +49,7 @@ def test_what_was_said_is_told_with_its_times(school: School) -> None:
     student = school.program(STUDENT)
     told = student.get(f"/api/lessons/{lesson.id}/transcript").json()
     assert (told["ready"], told["language"], told["source"]) == (True, "zh-Hans", "captions")
-    assert told["cues"][1] == {"start_ms": 4_000, "end_ms": 9_500, "text": "今天我们来学习勾股定理"}
+    assert told["cues"][1].items() >= {"start_ms": 4_000, "end_ms": 9_500, "text": "今天我们来学习勾股定理"}.items()
     assert student.get(f"/api/lessons/{pending.id}/transcript").json()["ready"] is False
     assert student.get(f"/api/lessons/{silent.id}/transcript").json() == {**told, "cues": []}
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from starlette.routing import Route
 
 from archive.model import Lesson
-from tests.api.school import STAFF, STUDENT, School
+from tests.api.school import CUES, STAFF, STUDENT, School
 
 ROLES = ("nobody", "student", "staff")
 # What each role gets: (nobody, student, staff). Pages send nobody to the door (303).
@@ -49,8 +49,20 @@ WATCH = {
     ("GET", "/api/lessons/{lesson_id}"): (401, 200, 200),
     ("GET", "/api/lessons/{lesson_id}/playback"): (401, 200, 200),
     ("GET", "/api/lessons/{lesson_id}/transcript"): (401, 200, 200),
+    ("GET", "/api/lessons/{lesson_id}/transcript.{form}"): (401, 200, 200),
 }
 MANAGE = {
+    ("GET", "/api/lessons/{lesson_id}/transcript/revisions"): (401, 404, 200),
+    ("GET", "/api/lessons/{lesson_id}/transcript/editions/{edition}"): (401, 404, 200),
+    ("GET", "/api/lessons/{lesson_id}/transcript/diff"): (401, 404, 200),
+    ("POST", "/api/lessons/{lesson_id}/transcript/edits"): (401, 404, 200),
+    ("POST", "/api/lessons/{lesson_id}/transcript/rollback"): (401, 404, 200),
+    ("POST", "/api/lessons/{lesson_id}/transcript/corrections/{number}/withdraw"): (401, 404, 404),  # there is none
+    ("POST", "/api/lessons/{lesson_id}/transcript/corrections/{number}/insist"): (401, 404, 404),
+    ("POST", "/api/lessons/{lesson_id}/transcript/file"): (401, 404, 422),  # an empty one
+    ("GET", "/lesson/{lesson_id}/transcript"): (303, 404, 200),
+    ("POST", "/lesson/{lesson_id}/transcript"): (303, 404, 422),  # without an edition
+    ("POST", "/lesson/{lesson_id}/transcript/decide"): (303, 404, 303),
     ("GET", "/api/lessons/{lesson_id}/progress"): (401, 404, 200),
     ("POST", "/api/lessons/{lesson_id}/consent"): (401, 404, 200),
     ("POST", "/lesson/{lesson_id}/consent"): (303, 404, 303),
@@ -100,7 +112,15 @@ def clients(school: School) -> dict[str, TestClient]:
 
 def ask(client: TestClient, method: str, template: str, lesson_id: str) -> int:
     path = template.replace("{lesson_id}", lesson_id).replace("{file:path}", "app.css")
-    body: dict[str, Any] = {"json": {"consent": True}} if path.endswith("/consent") and "/api/" in path else {}
+    for field, value in {"{edition}": "1", "{number}": "1", "{form}": "vtt"}.items():
+        path = path.replace(field, value)
+    bodies: dict[str, Any] = {
+        "consent": {"consent": True},
+        "edits": {"edition": 1, "edits": [{"ordinal": 0, "text": CUES[0].text}]},
+        "rollback": {"edition": 1},
+    }
+    asked = bodies.get(path.rpartition("/")[2]) if method == "POST" and "/api/" in path else None
+    body: dict[str, Any] = {"json": asked} if asked is not None else {}
     params = {"q": "勾股定理"} if path.endswith("/search") else {}
     return client.request(method, path, params=params, **body).status_code
 

@@ -158,12 +158,12 @@ def test_a_transcript_comes_back_in_order_and_an_empty_one_is_a_transcript(catal
     recording_id = accept(catalog).recording_id
     cues = (Cue(Span(0, 1000), "同学们好"), Cue(Span(1000, 2500), "今天学习勾股定理"))
     heard = Transcript(recording_id, 1, "zh-Hans", "captions", "", cues)
-    catalog.outputs.keep_transcript(heard)
-    assert catalog.outputs.transcript(recording_id, 1) == heard
-    silent = Transcript(recording_id, 1, "zh-Hans", "speech", "small", ())
-    catalog.outputs.keep_transcript(silent)
-    assert catalog.outputs.transcript(recording_id, 1) == silent
-    assert catalog.outputs.transcript(recording_id, 2) is None
+    catalog.transcripts.keep(heard)
+    assert catalog.transcripts.current(recording_id) == heard
+    silent = Transcript(recording_id, 2, "zh-Hans", "speech", "small", ())
+    catalog.transcripts.keep(silent)
+    assert catalog.transcripts.current(recording_id) == silent
+    assert catalog.transcripts.get(recording_id, 1) == heard
 
 
 def test_publishing_twice_changes_nothing_and_the_transcript_joins_later(catalog: Catalog) -> None:
@@ -223,7 +223,7 @@ def test_stages_follow_from_what_exists(catalog: Catalog) -> None:
     assert obstacle is not None
     assert obstacle.code == "model-missing"
     publish(catalog, recording_id)
-    catalog.outputs.keep_transcript(Transcript(recording_id, 1, "zh-Hans", "speech", "small", ()))
+    catalog.transcripts.keep(Transcript(recording_id, 1, "zh-Hans", "speech", "small", ()))
     catalog.outputs.mark_searchable(recording_id, 1)
     states = {state.stage: state for state in catalog.outputs.stages(recording_id)}
     assert all(state.done and state.fraction == 1.0 and state.obstacle is None for state in states.values())

@@ -13,7 +13,8 @@ from archive.settings import Settings
 from archive.store import ObjectStore
 from ingest.runtime import Runtime
 from search.embedded import TantivyIndex
-from transcribe.engine import EngineDescription, Utterance
+from transcribe.engine import EngineDescription
+from transcribe.utterance import Heard, Utterance
 
 KEY = "xinghuo/301/20260901T0800.mp4"
 SIDECAR = '{"title": "勾股定理", "subject": "数学", "grade": "八年级", "teacher": "王老师", "consent": true}'.encode()
@@ -38,16 +39,20 @@ class FakeEar:
         *,
         language: str | None,
         hotwords: tuple[str, ...] = (),
+        stretch: Span | None = None,
         on_progress: Callable[[float], None],
         cancelled: Callable[[], bool],
-    ) -> list[Utterance]:
+    ) -> Heard:
         self.asked.append(language)
         if self.missing:
             raise ModelMissing("语音模型 small", "不在本机", "请把模型放到 models 目录。")
         assert wav.stat().st_size > 44
         assert not cancelled()
         on_progress(1.0)
-        return [Utterance(Span(0, 2000), self.heard, (), -0.2, 0.01, language or "zh")] if self.heard else []
+        if not self.heard:
+            return Heard()
+        start_ms = stretch.start_ms if stretch else 0
+        return Heard((Utterance(Span(start_ms, start_ms + 2000), self.heard, (), -0.2, 0.01, language or "zh"),))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from archive.errors import ModelMissing, Unavailable, Unreadable
 from archive.model import Lesson, Scope, Stage
 from fixtures.broken import cut_short, playlist_named_mp4, text_named_mp4, truncated
-from ingest import encoding, steps, workspace
+from ingest import encoding, hearing, steps, workspace
 from ingest.intake import take_in
 from ingest.runtime import Runtime
 from ingest.verify import verify
@@ -40,7 +40,7 @@ def whole_way(runtime: Runtime, recording_id: str) -> Lesson:
     steps.probe_recording(runtime, recording_id)
     encode_recording(runtime, recording_id)
     steps.publish_recording(runtime, recording_id)
-    steps.hear_recording(runtime, recording_id)
+    hearing.hear_recording(runtime, recording_id)
     steps.index_recording(runtime, recording_id)
     steps.publish_recording(runtime, recording_id)
     return runtime.catalog.lessons.get(runtime.catalog.outputs.recording(recording_id).lesson_id)
@@ -141,13 +141,13 @@ def test_captions_that_came_along_are_imported_instead_of_listening(
     runtime: Runtime, put: Put, recording_id: str, ear: FakeEar
 ) -> None:
     take_in(runtime, put(KEY.replace("mp4", "vtt"), VTT))
-    steps.hear_recording(runtime, recording_id)
-    heard = runtime.catalog.outputs.transcript(recording_id, steps.cues.EDITION)
+    hearing.hear_recording(runtime, recording_id)
+    heard = runtime.catalog.transcripts.current(recording_id)
     assert heard is not None
     assert (heard.source, [cue.text for cue in heard.cues]) == ("captions", ["今天学习勾股定理", "大家看黑板"])
     assert ear.asked == []
     forced = replace(runtime, settings=runtime.settings.model_copy(update={"speech_instead_of_captions": True}))
-    steps.hear_recording(forced, recording_id, redo=True)
+    hearing.hear_recording(forced, recording_id, redo=True)
     assert ear.asked == ["zh"]
 
 
@@ -157,7 +157,7 @@ def test_without_a_model_the_lesson_is_playable_and_its_title_found(
     ear.missing = True
     encode_recording(runtime, recording_id)
     with pytest.raises(ModelMissing) as missing:
-        steps.hear_recording(runtime, recording_id)
+        hearing.hear_recording(runtime, recording_id)
     assert "models" in missing.value.remedy_zh
     steps.index_recording(runtime, recording_id)
     published = steps.publish_recording(runtime, recording_id)
@@ -172,7 +172,7 @@ def test_without_a_model_the_lesson_is_playable_and_its_title_found(
 def test_nobody_spoke_is_a_success_with_an_empty_transcript(runtime: Runtime, recording_id: str, ear: FakeEar) -> None:
     ear.heard = ""
     whole_way(runtime, recording_id)
-    heard = runtime.catalog.outputs.transcript(recording_id, steps.cues.EDITION)
+    heard = runtime.catalog.transcripts.current(recording_id)
     assert heard is not None
     assert heard.cues == ()
 

