@@ -129,7 +129,9 @@ class HitOut(_Model):
     kind: str = Field(description="title：课名、老师等；said：课堂上说的话")
     text: str
     marks: list[tuple[int, int]]
-    matched_by: str = Field(description="exact：字面相同；sound：读音相同")
+    matched_by: str = Field(
+        description="exact：字面相同；sound：同音；initials：拼音首字母相同；near：音近，或差一两个字"
+    )
     page: str
 
     @classmethod

@@ -10,8 +10,9 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import combinations
 from pathlib import Path
 
 import tantivy
@@ -19,6 +20,7 @@ from tantivy import Occur
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
+from search import near
 from search.hits import Results
 from search.index import REBUILD_ZH, Candidate, Counts, Terms, Tier, answer, candidate_of, record_of, terms_of
 from search.passages import EDITION, Passage
@@ -50,9 +52,16 @@ class TantivyIndex:
         return any(folder != self._folder for folder in self._editions())
 
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
-        documents = [_document(passage, terms_of(passage)) for passage in passages]  # the slow part, before the lock
+        self.replace_many({lesson_id: passages})
+
+    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+        if not lessons:
+            return
+        # The slow part comes before the lock.
+        documents = [_document(passage, terms_of(passage)) for passages in lessons.values() for passage in passages]
         with self._writer() as writer:
-            writer.delete_documents_by_term("lesson_id", clean(lesson_id))
+            for lesson_id in lessons:
+                writer.delete_documents_by_term("lesson_id", clean(lesson_id))
             for document in documents:
                 writer.add_document(document)
 
@@ -180,7 +189,8 @@ def _schema() -> tantivy.Schema:
     builder.add_boolean_field("consent", indexed=True)
     builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("units", tokenizer_name="whitespace", index_option="position")
-    builder.add_text_field("sounds", tokenizer_name="whitespace", index_option="position")
+    for name in ("sounds", "near", "initials"):  # pairs of neighbours: far rarer than syllables, and no places to keep
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
     builder.add_bytes_field("record", stored=True)
     return builder.build()
 
@@ -199,7 +209,9 @@ def _document(passage: Passage, terms: Terms) -> tantivy.Document:
         consent=passage.consent,
         words=" ".join(terms.words),
         units=" ".join(terms.units),
-        sounds=" ".join(terms.sounds),
+        sounds=" ".join(terms.sound_pairs),
+        near=" ".join(terms.near_pairs),
+        initials=" ".join(terms.initials),
         record=record_of(passage, terms).encode(),
     )
 
@@ -221,13 +233,21 @@ def _lesson_ids(searcher: tantivy.Searcher) -> set[str]:
 def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
     exact = _all([_as_written(piece) for piece in plan.pieces])
     clauses = [(Occur.Must, _unscored(clause)) for clause in _filters(query)]
-    if tier == "sound":
-        clauses += [(Occur.MustNot, exact)]
-        clauses += [(Occur.Must, _as_it_sounds(piece)) for piece in plan.pieces]
-    else:
-        in_a_row = _all([_row("units", piece.whole.units) for piece in plan.pieces])
-        clauses += [(Occur.Must, exact), (Occur.Should, TantivyQuery.const_score_query(in_a_row, _IN_A_ROW_BOOST))]
+    if tier == "exact":
+        clauses.append((Occur.Must, exact))
+        for rows in filter(None, ([piece.whole for piece in plan.pieces], plan.stretches)):
+            in_a_row = _all([_row("units", row.units) for row in rows])
+            clauses.append((Occur.Should, TantivyQuery.const_score_query(in_a_row, _IN_A_ROW_BOOST)))
         clauses += [(Occur.Should, _term("words", term)) for piece in plan.pieces for term in piece.terms]
+    else:
+        alike = _all([_as_it_sounds(piece) for piece in plan.pieces])
+        clauses.append((Occur.MustNot, exact))
+        if tier == "sound":
+            clauses.append((Occur.Must, alike))
+        else:
+            ways = [_all([_nearly_piece(piece) for piece in plan.pieces])]
+            ways += [_all([_nearly(row) for row in plan.stretches])] if plan.stretches else []
+            clauses += [(Occur.MustNot, alike), (Occur.Must, _any(ways))]
     clauses.append((Occur.Should, TantivyQuery.const_score_query(_term("kind", "title"), _TITLE_BOOST)))
     return TantivyQuery.boolean_query(clauses)
 
@@ -246,11 +266,31 @@ def _as_written(piece: Piece) -> TantivyQuery:
 
 
 def _as_it_sounds(piece: Piece) -> TantivyQuery:
-    return _any([_sounding(piece.whole), _all([_sounding(word) for word in piece.words])])
+    ways = [_sounding(piece.whole), _all([_sounding(word) for word in piece.words])]
+    return _any([*ways, _term("initials", piece.initials)] if piece.initials else ways)
 
 
 def _sounding(row: Row) -> TantivyQuery:
-    return _any([_row("units", row.units), *(_row("sounds", reading) for reading in row.readings)])
+    readings = [_together("sounds", map(near.pair, heard.sounds, heard.sounds[1:])) for heard in row.readings]
+    return _any([_row("units", row.units), *readings])
+
+
+def _nearly_piece(piece: Piece) -> TantivyQuery:
+    return _any([_nearly(piece.whole), _all([_nearly(word) for word in piece.words])])
+
+
+def _nearly(row: Row) -> TantivyQuery:
+    ways = [_row("units", row.units)]
+    for heard in row.readings:
+        if heard.is_sure:
+            ways += [_together("near", pairs) for pairs in near.sieve(heard)]
+        if len(heard.units) == 3:
+            ways += [_row("units", two) for two in combinations(heard.units, 2)]
+    return _any(ways)
+
+
+def _together(name: str, terms: Iterable[str]) -> TantivyQuery:
+    return _all([_term(name, term) for term in terms])
 
 
 def _row(name: str, terms: Sequence[str]) -> TantivyQuery:

@@ -1,6 +1,6 @@
 """The search port. Two adapters keep it: `search.embedded.TantivyIndex` and `search.meili.MeiliIndex`.
 
-An adapter stores passages with their terms and proposes candidates for a plan in two tiers; `answer` does the rest alike
+An adapter stores passages with their terms and proposes candidates for a plan in three tiers; `answer` does the rest alike
 for both. To add an adapter: keep the protocol, let `search` be `answer(query, …)`, and add it to
 tests/contracts/test_search_index.py and tests/search/test_relevance.py.
 
@@ -9,23 +9,29 @@ passage, and by the caller against the catalog, which alone knows what is publis
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby, pairwise
 from typing import Literal, Protocol
 
 from archive.model import Programme
-from search import sounds, words
-from search.hits import Hit, Results, hit_of
+from search import near, sounds, words
+from search.hits import RANK, Hit, Results, hit_of
 from search.passages import Jump, Passage
 from search.query import MAX_HITS, Plan, Query, parse
+from search.words import Word
 
 REBUILD_ZH = "请运行 huikan reprocess --step index 重建索引。"
 
-Tier = Literal["exact", "sound"]
-_Hits = dict[tuple[str, str, int], Hit]
+Tier = Literal["exact", "sound", "near"]
+_Key = tuple[str, str, int]
 
 # Windows overlap by a cue and a few proposals do not stand up, so more is asked for than is needed.
 _PROPOSALS_PER_HIT = 3
+_BLOCK = 64  # hits that are put in order of their tightness together
+# What is only nearly right is looked for where little else is found.
+NEAR_BELOW = 20
+_NEAR_HITS = 64
 
 
 class SearchIndex(Protocol):
@@ -33,6 +39,10 @@ class SearchIndex(Protocol):
 
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
         """Make these the lesson's passages. Searchable on return; a search meanwhile sees the lesson, never half of it."""
+        ...
+
+    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+        """As `replace` for each of these lessons, but sooner done: for some hundreds of lessons at a time."""
         ...
 
     def remove(self, lesson_id: str) -> None:
@@ -69,11 +79,20 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a passage is found by. `sounds` has one for each of `units`."""
+    """What a passage is found by. `sounds` has one for each of `units`; `initials` are of words and of words in pairs."""
 
     units: tuple[str, ...]
     words: tuple[str, ...]
     sounds: tuple[str, ...]
+    initials: tuple[str, ...]
+
+    @property
+    def sound_pairs(self) -> Iterator[str]:
+        return map(near.pair, self.sounds, self.sounds[1:])
+
+    @property
+    def near_pairs(self) -> Iterator[str]:
+        return near.pairs_of(near.keys(self.sounds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +115,16 @@ def terms_of(passage: Passage) -> Terms:
         units=tuple(unit for word in cut if not word.part for unit in words.unit_texts(word.text)),
         words=tuple(word.text for word in cut),
         sounds=sounds.sounds_of(cut),
+        initials=_initials_of(cut),
     )
+
+
+def _initials_of(cut: Sequence[Word]) -> tuple[str, ...]:
+    """The initials that children type: of each word, and of two neighbours, for a misheard word is often cut in two."""
+    firsts = [sounds.initials(sounds.sounds_of([word])) for word in cut if not word.part]
+    joined = (one + other for one, other in pairwise(firsts) if len(one) > 1 and len(other) > 1)
+    fewest, most = sounds.INITIALS
+    return tuple(dict.fromkeys(short for short in (*firsts, *joined) if fewest <= len(short) <= most))
 
 
 def record_of(passage: Passage, terms: Terms) -> str:
@@ -112,7 +140,10 @@ def candidate_of(record: str, score: float) -> Candidate:
     return Candidate(Passage(**known), heard, score)
 
 
-def answer(query: Query, propose: Callable[[Plan, Tier, int], Iterable[Candidate]]) -> Results:
+Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]
+
+
+def answer(query: Query, propose: Propose) -> Results:
     """The results of a query, given what an engine proposes for a plan, a tier and at most so many."""
     plan = parse(query.text)
     offset = max(query.offset, 0)
@@ -123,27 +154,44 @@ def answer(query: Query, propose: Callable[[Plan, Tier, int], Iterable[Candidate
     if not plan.pieces or limit <= 0 or impossible:
         return Results()
     need = offset + limit + 1
-    hits = _hits(plan, query, propose(plan, "exact", need * _PROPOSALS_PER_HIT), need)
+    hits = _hits(plan, query, propose, "exact", need, {})
     # Letters that are found as they are written mean what is written: "women" does not ask for 我们 as well.
-    if len(hits) < need and plan.sounds and not (plan.spelled and hits):
-        hits = _hits(plan, query, propose(plan, "sound", need * _PROPOSALS_PER_HIT), need, hits)
-    ranked = sorted(hits.values(), key=lambda hit: hit.matched_by == "sound")
+    if plan.sounds and not (plan.spelled and hits):
+        if len(hits) < need:
+            hits |= _hits(plan, query, propose, "sound", need - len(hits), hits)
+        if len(hits) < min(need, NEAR_BELOW):
+            hits |= _hits(plan, query, propose, "near", _NEAR_HITS, hits)
+    ranked = _ranked(hits.values())
     return Results(tuple(ranked[offset : offset + limit]), more=len(ranked) > offset + limit)
 
 
-def _hits(plan: Plan, query: Query, candidates: Iterable[Candidate], need: int, known: _Hits | None = None) -> _Hits:
-    """The known hits and so many of the candidates that stand up as are needed, once each: overlapping windows propose
-    the same moment twice.
+def _ranked(hits: Iterable[Hit]) -> list[Hit]:
+    """The surest first; of those, the tighter ones first, block by block of the engine's order."""
+    ranked: list[Hit] = []
+    for _, alike in groupby(sorted(hits, key=_rank), _rank):
+        of_tier = list(alike)
+        for first in range(0, len(of_tier), _BLOCK):
+            ranked += sorted(of_tier[first : first + _BLOCK], key=lambda hit: -hit.closeness)
+    return ranked
+
+
+def _rank(hit: Hit) -> int:
+    return RANK[hit.matched_by]
+
+
+def _hits(
+    plan: Plan, query: Query, propose: Propose, tier: Tier, count: int, known: Mapping[_Key, Hit]
+) -> dict[_Key, Hit]:
+    """At least so many of the candidates that stand up, if there are, besides the known hits; once each, for overlapping
+    windows propose the same moment twice. Whole blocks, so that pages follow each other whatever their size.
     """
-    hits: _Hits = {} if known is None else dict(known)
-    for candidate in candidates:
-        if len(hits) >= need:
+    count = -(-count // _BLOCK) * _BLOCK if plan.is_scattered or tier == "near" else count
+    hits: dict[_Key, Hit] = {}
+    for candidate in propose(plan, tier, count * _PROPOSALS_PER_HIT):
+        if len(hits) >= count:
             break
-        hit = (
-            hit_of(plan, candidate.passage, candidate.sounds, candidate.score)
-            if query.admits(candidate.passage)
-            else None
-        )
-        if hit is not None:
-            hits.setdefault((hit.lesson_id, hit.kind, hit.start_ms), hit)
+        if query.admits(candidate.passage):
+            hit = hit_of(plan, candidate.passage, candidate.sounds, candidate.score, within=tier)
+            if hit is not None and (key := (hit.lesson_id, hit.kind, hit.start_ms)) not in known:
+                hits.setdefault(key, hit)
     return hits

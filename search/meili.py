@@ -12,9 +12,10 @@ old ones, or both (and shows a moment once), never none. Writers that race end w
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+import json
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -26,7 +27,7 @@ from meilisearch.models.task import TaskInfo
 from archive.errors import DiskFull, Unavailable
 from search.hits import Results
 from search.index import REBUILD_ZH, Candidate, Counts, answer, candidate_of
-from search.meili_terms import document_of, equals, filters_of, lesson_key, ways_of
+from search.meili_terms import document_of, equals, filters_of, lesson_key, one_of, ways_of
 from search.passages import EDITION, Passage
 from search.query import MAX_HITS, Query
 
@@ -36,9 +37,10 @@ _HTTP_TIMEOUT_S = 10
 _TASK_TIMEOUT_MS = 120_000  # tasks queue behind each other: a busy server takes this long for a small one
 _TASK_POLL_MS = 20
 _PAGE = 1000
+_BATCH_BYTES = 8_000_000
 
 _SETTINGS: Mapping[str, Any] = {
-    "searchableAttributes": ["words", "units", "sounds"],
+    "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
     "displayedAttributes": ["id", "lesson_id", "generation", "record"],
     "filterableAttributes": [
         "consent", "generation", "grade", "lesson", "programme", "school", "subject",
@@ -70,14 +72,26 @@ class MeiliIndex:
         return any(uid != self._uid for uid in self._editions())
 
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
+        self.replace_many({lesson_id: passages})
+
+    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+        if not lessons:
+            return
         self._prepare()
-        generation = max(time.time_ns() // 1000, self._newest_generation(lesson_id) + 1)  # whatever other clocks say
-        documents = [document_of(lesson_id, generation, number, p) for number, p in enumerate(passages)]
-        if documents:
+        these = one_of("lesson", map(lesson_key, lessons))
+        known = self._documents({"fields": ["generation"], "filter": [these]})
+        newest = max((document.generation for document in known), default=0)
+        generation = max(time.time_ns() // 1000, newest + 1)  # whatever other clocks say
+        documents = (
+            document_of(lesson_id, generation, number, passage)
+            for lesson_id, passages in lessons.items()
+            for number, passage in enumerate(passages)
+        )
+        for batch in _batches(documents):
             with _translated():
-                added = self._client.index(self._uid).add_documents(documents, "id")
+                added = self._client.index(self._uid).add_documents(batch, "id")
             self._done(added)
-        self._delete([equals("lesson", lesson_key(lesson_id)), f"generation < {generation}"])
+        self._delete([these, f"generation < {generation}"])
 
     def remove(self, lesson_id: str) -> None:
         self._prepare()
@@ -151,10 +165,6 @@ class MeiliIndex:
                 continue
             self._done(dropped, allowed="index_not_found")
 
-    def _newest_generation(self, lesson_id: str) -> int:
-        known = self._documents({"fields": ["generation"], "filter": [equals("lesson", lesson_key(lesson_id))]})
-        return max((document.generation for document in known), default=0)
-
     def _documents(self, asked: Mapping[str, Any]) -> Iterator[Any]:
         offset = 0
         while True:
@@ -198,6 +208,21 @@ class MeiliIndex:
         if ended.status != "succeeded" and code != (allowed or None):
             reason = f"task {ended.type} {ended.status}: {(ended.error or {}).get('message', code)}"
             raise _unavailable(code, reason)
+
+
+def _batches(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Documents in requests that the server takes (100 MB by default) and that a busy one has done within the timeout."""
+    batch: list[dict[str, Any]] = []
+    size_bytes = 0
+    for document in documents:
+        size = len(json.dumps(document))  # as the client sends it
+        if batch and size_bytes + size > _BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(document)
+        size_bytes += size
+    if batch:
+        yield batch
 
 
 class _IndexMissing(Unavailable):

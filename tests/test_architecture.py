@@ -11,10 +11,10 @@ HOMES = {
     "dbos": {"ingest/engine.py", "ingest/workflow.py"},
     "tantivy": {"search/embedded.py"},
     "meilisearch": {"search/meili.py"},
-    "jieba": {"search/words.py"},
+    "rjieba": {"search/words.py"},
     "pypinyin": {"search/sounds.py"},
     "faster_whisper": {"transcribe/engine.py", "transcribe/weights.py", "transcribe/audio.py"},
-    "opencc": {"transcribe/simplified.py"},
+    "opencc": {"transcribe/simplified.py", "search/words.py"},
     "ffmpeg": {"transcode/command.py"},
 }
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc", "types"}

@@ -91,8 +91,9 @@ def test_a_phrase_in_which_a_character_repeats_is_found(index: SearchIndex) -> N
 
 def test_a_long_sentence_is_found_and_a_wrong_one_is_not(index: SearchIndex) -> None:
     index.replace("lesson", said("lesson", "直角三角形两条直角边的平方和等于斜边的平方这就是著名的勾股定理"))
+    index.replace("other", said("other", "等边三角形三条边都相等三个角都是六十度"))
     assert found(index, "直角三角形两条直角边的平方和等于斜边的平方") == ["lesson"]
-    assert found(index, "直角三角形两条直角边的立方和等于斜边的立方") == []
+    assert found(index, "等腰三角形两条腰的中点和底边的中点") == []
 
 
 def test_replacing_a_lesson_forgets_what_it_said_before(index: SearchIndex) -> None:
@@ -109,6 +110,16 @@ def test_replacing_twice_with_the_same_is_as_once(index: SearchIndex) -> None:
         index.replace("lesson", said("lesson", "摩擦力", "重力"))
     assert len(index.search(Query("重力")).hits) == 1
     assert (index.counts().lessons, index.counts().passages) == (1, 2)
+
+
+def test_many_lessons_are_replaced_as_one_is(index: SearchIndex) -> None:
+    index.replace("a", said("a", "摩擦力", "重力"))
+    index.replace("c", said("c", "重力"))
+    index.replace_many({"a": said("a", "浮力"), "b": said("b", "浮力"), "d": []})
+    index.replace_many({})
+    assert sorted(found(index, "浮力")) == ["a", "b"]
+    assert found(index, "摩擦力") == []
+    assert index.lesson_ids() == {"a", "b", "c"}
 
 
 def test_a_removed_lesson_is_found_no_more(index: SearchIndex) -> None:
@@ -205,6 +216,54 @@ def test_pages_follow_each_other_without_gap_or_repetition(index: SearchIndex) -
     assert sorted(starts) == [number * 10_000 for number in range(1, 12)]
     assert [page.more for page in pages] == [True, True, True, False]
     assert [hit.matched_by for page in pages for hit in page.hits] == ["exact"] * 7 + ["sound"] * 4
+
+
+def test_sure_hits_come_before_those_that_are_only_near(index: SearchIndex) -> None:
+    index.replace("near", said("near", "我们来看勾股定义 勾股定义 勾股定义"))
+    index.replace("heard", said("heard", "沟谷定理"))
+    index.replace("written", said("written", "很长的一段话里只有一次提到勾股定理 然后老师又讲了许多别的内容"))
+    hits = index.search(Query("勾股定理")).hits
+    assert [(hit.lesson_id, hit.matched_by) for hit in hits] == [
+        ("written", "exact"),
+        ("heard", "sound"),
+        ("near", "near"),
+    ]
+    assert hits[2].closeness < 1
+    assert marked(hits[2])[0] == "勾股定"
+
+
+@pytest.mark.parametrize(
+    ("said_by_the_teacher", "typed", "why"),
+    [
+        ("对边比斜边叫做正玄", "正弦", "near"),
+        ("今天学习勾股定理", "ggdl", "initials"),
+        ("今天学习沟谷定理", "ggdl", "initials"),
+        ("今天學習勾股定理", "勾股定理", "exact"),
+        ("请翻到32页", "三十二页", "exact"),
+        ("请翻到三十二页", "３２页", "exact"),
+        ("铝的化学性质", "吕的化学信址", "near"),
+        ("直角三角形两条直角边的平方和", "直角三角行两条直边的平方", "near"),
+        ("大气压强随高度减小", "daqiyaqiang", "sound"),
+    ],
+)
+def test_what_is_typed_as_well_as_one_can_is_found(
+    index: SearchIndex, said_by_the_teacher: str, typed: str, why: str
+) -> None:
+    index.replace("lesson", said("lesson", said_by_the_teacher, "同学们请坐好我们开始上课"))
+    (hit,) = index.search(Query(typed)).hits
+    assert (hit.start_ms, hit.matched_by) == (10_000, why)
+
+
+@pytest.mark.parametrize("text", ["魑魅魍魉", "wzqxkjh", "龃龉不合", "lunzhuaikuang", "33页", "力学三大定律"])
+def test_what_nobody_said_is_not_found(index: SearchIndex, text: str) -> None:
+    index.replace("lesson", said("lesson", "今天学习勾股定理 请翻到32页", "力的三要素是大小方向作用点"))
+    assert index.search(Query(text)).hits == ()
+
+
+def test_words_that_stand_together_come_before_words_far_apart(index: SearchIndex) -> None:
+    index.replace("apart", said("apart", "证明题我们下次再讲 现在大家先把课本拿出来 再看一看勾股定理"))
+    index.replace("together", said("together", "下面证明一下勾股定理 现在大家先把课本拿出来 再看一看题目"))
+    assert found(index, "证明 勾股定理") == ["together", "apart"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "，。！", '""', "🙂", "\ud800", "\0", "*:*", "-", "(", '"-"'])
