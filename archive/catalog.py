@@ -1,9 +1,10 @@
-"""The catalog: what Huikan knows. One database, four desks.
+"""The catalog: what Huikan knows. One database, five desks.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
     encodings   its ladder in the making, task by task
     lessons     what people may see
+    indexing    which lessons are to be indexed anew, and which index is searched
 
 Every public method of a desk is one transaction.
 """
@@ -11,6 +12,7 @@ Every public method of a desk is one transaction.
 from archive.arrivals import Arrivals
 from archive.database import Database
 from archive.encodings import Encodings
+from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.outputs import Outputs
 
@@ -24,6 +26,7 @@ class Catalog:
         self.outputs = Outputs(self.database)
         self.encodings = Encodings(self.database)
         self.lessons = Lessons(self.database)
+        self.indexing = Indexing(self.database)
 
     def migrate(self) -> None:
         self.database.migrate()

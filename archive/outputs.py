@@ -14,6 +14,7 @@ from archive.arrivals import refusal_of
 from archive.database import Database, now
 from archive.encodings import mark_whole
 from archive.errors import Absent
+from archive.indexing import order_index_of
 from archive.keys import transcript_key
 from archive.model import (
     AudioTrack,
@@ -30,7 +31,18 @@ from archive.model import (
     Transcript,
     VideoTrack,
 )
-from archive.schema import cue, encoding, lesson, obstacle, progress, publication, recording, rendition, transcript
+from archive.schema import (
+    cue,
+    encoding,
+    index_order,
+    lesson,
+    obstacle,
+    progress,
+    publication,
+    recording,
+    rendition,
+    transcript,
+)
 
 _RENDITION_FIELDS = tuple(Rendition.__dataclass_fields__)
 _STEP_OF_STAGE = {
@@ -135,6 +147,7 @@ class Outputs:
             ]
             if rows:
                 tx.execute(cue.insert(), rows)
+            order_index_of(self._db, tx, made.recording_id)
             _clear(tx, made.recording_id, "speech")
 
     def transcript(self, recording_id: str, edition: int) -> Transcript | None:
@@ -262,6 +275,16 @@ class Outputs:
                 row.step: _obstacle(row)
                 for row in tx.execute(select(obstacle).where(obstacle.c.recording_id == recording_id))
             }
+            late = tx.execute(
+                select(index_order)
+                .join(lesson, lesson.c.id == index_order.c.lesson_id)
+                .where(lesson.c.recording_id == recording_id, index_order.c.attempts > 0)
+            ).one_or_none()
+        if late is not None:
+            since, retry_at = (at.replace(tzinfo=UTC) for at in (late.ordered_at, late.retry_at))
+            waiting["index"] = Obstacle(
+                recording_id, "index", "search-delayed", late.reason_zh, since, late.attempts, retry_at
+            )
         done = {
             Stage.RECEIVED: True,
             Stage.PROBED: found.probe is not None,

@@ -34,6 +34,7 @@ from bench.classroom import KINDS, Asked, cues_of, lessons, misheard, non_words,
 from search import words
 from search.embedded import TantivyIndex
 from search.hits import by_lesson
+from search.index import ready
 from search.passages import Passage, passages_of
 from search.query import Query
 
@@ -143,7 +144,7 @@ def opened(passages: Sequence[Sequence[Passage]], folder: Path) -> dict[str, Sea
 
 def _ours(passages: Sequence[Sequence[Passage]], folder: Path) -> Search:
     index = TantivyIndex(folder)
-    index.replace_many({of_one[0].lesson_id: of_one for of_one in passages})
+    index.replace_many({of_one[0].lesson_id: ready(of_one) for of_one in passages})
 
     def search(text: str) -> list[str]:
         return [found.lesson_id for found in by_lesson(index.search(Query(text, limit=_HITS)))]

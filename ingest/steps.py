@@ -10,11 +10,11 @@ from archive.crash import crash_point
 from archive.errors import Unavailable
 from archive.keys import source_key, transcript_key
 from archive.model import Cue, Probe, Publication, Recording, Transcript
+from ingest.indexing import carry_out
 from ingest.probe import Acceptance, probe
 from ingest.progress import reporter
 from ingest.runtime import Runtime
 from ingest.workspace import forget, local_source, reserve, scratch
-from search import passages
 from transcode import ladder
 from transcribe import audio, captions, cues, glossary, webvtt
 
@@ -87,19 +87,16 @@ def _heard(
 
 
 def index_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) -> None:
-    """Replaces the lesson's passages; done when they can be found.
-
-    While the transcript is still to come, the title and the teacher can be found already; the step is then not done yet.
+    """Makes the lesson's passages anew, or leaves the order for it where the index is unavailable: that is no reason to
+    wait with publishing. While the transcript is still to come, the title and the teacher can be found already.
     """
-    recording = runtime.catalog.outputs.recording(recording_id)
-    lesson = runtime.catalog.lessons.get(recording.lesson_id)
-    if lesson.searchable_at is not None and not redo:
-        return
-    transcript = runtime.catalog.outputs.transcript(recording_id, cues.EDITION)
-    runtime.index.replace(lesson.id, passages.passages_of(lesson, transcript.cues if transcript else ()))
-    crash_point("index:replaced")
-    if transcript is not None:
-        runtime.catalog.outputs.mark_searchable(recording_id, passages.EDITION)
+    indexing = runtime.catalog.indexing
+    lesson = runtime.catalog.lessons.get(runtime.catalog.outputs.recording(recording_id).lesson_id)
+    if redo or lesson.indexed_at is None:
+        indexing.order([lesson.id])
+    order = indexing.of(lesson.id)
+    if order is not None:
+        carry_out(runtime, order)
 
 
 def publish_recording(runtime: Runtime, recording_id: str) -> Publication:

@@ -1,11 +1,12 @@
 """The embedded index: tantivy in a folder. One process writes at a time, any number read and see each commit at once.
 
-The folder has one index for each edition (`e1/`) and `writer.lock`. Only writers create anything; a reader of an index that
+The folder has one index for each name (`e2/`) and `writer.lock`. Only writers create anything; a reader of an index that
 is not there finds nothing. The lock is held by the kernel for the process (flock), so a killed writer blocks nobody, and
 what it had not committed is as if it had never begun.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import threading
@@ -22,8 +23,21 @@ from tantivy import Query as TantivyQuery
 from archive.errors import DiskFull, Unavailable
 from search import near
 from search.hits import Results
-from search.index import REBUILD_ZH, Candidate, Counts, Terms, Tier, answer, candidate_of, record_of, terms_of
-from search.passages import EDITION, Passage
+from search.index import (
+    NAME,
+    REBUILD_ZH,
+    Candidate,
+    Counts,
+    Ready,
+    Seen,
+    Terms,
+    Tier,
+    answer,
+    candidate_of,
+    ready,
+    record_of,
+)
+from search.passages import Passage
 from search.query import Piece, Plan, Query, Row
 from search.words import clean
 
@@ -40,25 +54,21 @@ _TITLE_BOOST = 100.0
 class TantivyIndex:
     """The embedded adapter of SearchIndex. Threads may share one object."""
 
-    def __init__(self, path: Path, *, edition: int = EDITION) -> None:
+    def __init__(self, path: Path, *, name: str = NAME) -> None:
         self._path = path
-        self._folder = path / f"e{edition}"
+        self._folder = path / name
         self._reading = threading.Lock()
         self._index: tantivy.Index | None = None
         self._seen: tuple[int, int, int] | None = None  # which meta.json the reader has loaded
 
-    @property
-    def is_stale(self) -> bool:
-        return any(folder != self._folder for folder in self._editions())
-
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
-        self.replace_many({lesson_id: passages})
+        self.replace_many({lesson_id: ready(passages)})
 
-    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+    def replace_many(self, lessons: Mapping[str, Sequence[Ready]]) -> None:
         if not lessons:
             return
         # The slow part comes before the lock.
-        documents = [_document(passage, terms_of(passage)) for passages in lessons.values() for passage in passages]
+        documents = [_document(passage, terms) for passages in lessons.values() for passage, terms in passages]
         with self._writer() as writer:
             for lesson_id in lessons:
                 writer.delete_documents_by_term("lesson_id", clean(lesson_id))
@@ -74,33 +84,31 @@ class TantivyIndex:
             return Results()
         return answer(query, lambda plan, tier, limit: _candidates(searcher, _query(plan, tier, query), limit))
 
-    def lesson_ids(self) -> set[str]:
+    def seen(self) -> set[Seen]:
         searcher = self._searcher()
-        return set() if searcher is None else _lesson_ids(searcher)
+        return set() if searcher is None else _seen(searcher)
 
     def counts(self) -> Counts:
         searcher = self._searcher()
-        return Counts(0, 0) if searcher is None else Counts(len(_lesson_ids(searcher)), searcher.num_docs)
+        if searcher is None:
+            return Counts(0, 0)
+        return Counts(len({one.lesson_id for one in _seen(searcher)}), searcher.num_docs)
 
-    def drop_stale(self) -> None:
-        self._drop([folder for folder in self._editions() if folder != self._folder])
+    def others(self) -> list[str]:
+        return sorted({f.name for f in self._path.glob("e[0-9]*") if f.is_dir()} - {self._folder.name})
 
-    def reset(self) -> None:
-        self._drop(self._editions())
+    def drop(self, names: Iterable[str]) -> None:
+        with self._locked(), _translated():
+            for name in {*names} & {*self.others(), self._folder.name}:
+                folder = self._path / name
+                if folder.exists():  # at once gone for readers, even if deleting is interrupted
+                    folder.rename(self._path / f"dropped-{name}-{time.time_ns()}")
+            for doomed in self._path.glob("dropped-*"):
+                shutil.rmtree(doomed)
 
     def close(self) -> None:
         with self._reading:
             self._index, self._seen = None, None
-
-    def _editions(self) -> list[Path]:
-        return [folder for folder in self._path.glob("e[0-9]*") if folder.is_dir()]
-
-    def _drop(self, folders: Sequence[Path]) -> None:
-        with self._locked(), _translated():
-            for folder in folders:  # at once gone for readers, even if deleting is interrupted
-                folder.rename(self._path / f"dropped-{folder.name}-{time.time_ns()}")
-            for doomed in self._path.glob("dropped-*"):
-                shutil.rmtree(doomed)
 
     def _searcher(self) -> tantivy.Searcher | None:
         """A view of the newest commit; None while nothing was ever indexed."""
@@ -184,7 +192,7 @@ def _translated() -> Generator[None]:
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
-    for name in ("lesson_id", "kind", "subject", "grade", "school", "programme"):
+    for name in ("lesson_id", "seen", "kind", "subject", "grade", "school", "programme"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     builder.add_boolean_field("consent", indexed=True)
     builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
@@ -201,6 +209,7 @@ _SCHEMA = _schema()
 def _document(passage: Passage, terms: Terms) -> tantivy.Document:
     return tantivy.Document(
         lesson_id=clean(passage.lesson_id),
+        seen=json.dumps([clean(passage.lesson_id), clean(passage.school), passage.consent]),
         kind=passage.kind,
         subject=clean(passage.subject),
         grade=clean(passage.grade),
@@ -225,9 +234,10 @@ def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int) -> 
         yield candidate
 
 
-def _lesson_ids(searcher: tantivy.Searcher) -> set[str]:
-    with _translated():
-        return {term for term, _ in searcher.terms_with_prefix("lesson_id", "")}
+def _seen(searcher: tantivy.Searcher) -> set[Seen]:
+    with _translated():  # the query leaves out terms of which only deleted documents are left
+        found = searcher.terms_with_prefix("seen", "", TantivyQuery.all_query())
+    return {Seen(*json.loads(term)) for term, _ in found}
 
 
 def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:

@@ -12,18 +12,20 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from archive.model import Programme
 from search import near, sounds, words
 from search.hits import RANK, Hit, Results, hit_of
-from search.passages import Jump, Passage
+from search.passages import EDITION, Jump, Passage
 from search.query import MAX_HITS, Plan, Query, parse
 from search.words import Word
 
-REBUILD_ZH = "请运行 huikan reprocess --step index 重建索引。"
+REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 
 Tier = Literal["exact", "sound", "near"]
+NAME = f"e{EDITION}"  # of an edition's first index; one that was built beside another has a longer name
+
 _Key = tuple[str, str, int]
 
 # Windows overlap by a cue and a few proposals do not stand up, so more is asked for than is needed.
@@ -41,7 +43,7 @@ class SearchIndex(Protocol):
         """Make these the lesson's passages. Searchable on return; a search meanwhile sees the lesson, never half of it."""
         ...
 
-    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+    def replace_many(self, lessons: Mapping[str, Sequence["Ready"]]) -> None:
         """As `replace` for each of these lessons, but sooner done: for some hundreds of lessons at a time."""
         ...
 
@@ -51,24 +53,29 @@ class SearchIndex(Protocol):
 
     def search(self, query: Query) -> Results: ...
 
-    def lesson_ids(self) -> set[str]: ...
+    def seen(self) -> "set[Seen]":
+        """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
+        ...
 
     def counts(self) -> "Counts": ...
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether an index of another edition lies beside: its lessons are to be indexed anew, then `drop_stale`."""
+    def others(self) -> list[str]:
+        """The names of the indexes that lie beside this one: of other editions, or in the making."""
         ...
 
-    def drop_stale(self) -> None:
-        """Forget the other editions' indexes. This one is not touched."""
-        ...
-
-    def reset(self) -> None:
-        """Drop everything, of every edition, also what is corrupt. Afterwards the index is empty and works."""
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget these indexes, also corrupt ones, and this one if it is among them: it is then empty, and works."""
         ...
 
     def close(self) -> None: ...
+
+
+class Seen(NamedTuple):
+    """A lesson as an index knows it, and what decides who may find it there."""
+
+    lesson_id: str
+    school: str
+    consent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,13 @@ class Candidate:
     passage: Passage
     sounds: tuple[str, ...]
     score: float
+
+
+Ready = tuple[Passage, Terms]  # a passage whose slow part is done, in this process or in another
+
+
+def ready(passages: Iterable[Passage]) -> list[Ready]:
+    return [(passage, terms_of(passage)) for passage in passages]
 
 
 def warm() -> None:

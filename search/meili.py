@@ -13,6 +13,7 @@ old ones, or both (and shows a moment once), never none. Writers that race end w
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
 import json
+import re
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,9 +27,9 @@ from meilisearch.models.task import TaskInfo
 
 from archive.errors import DiskFull, Unavailable
 from search.hits import Results
-from search.index import REBUILD_ZH, Candidate, Counts, answer, candidate_of
+from search.index import NAME, REBUILD_ZH, Candidate, Counts, Ready, Seen, answer, candidate_of, ready
 from search.meili_terms import document_of, equals, filters_of, lesson_key, one_of, ways_of
-from search.passages import EDITION, Passage
+from search.passages import Passage
 from search.query import MAX_HITS, Query
 
 WHAT = "搜索服务 Meilisearch"
@@ -38,10 +39,11 @@ _TASK_TIMEOUT_MS = 120_000  # tasks queue behind each other: a busy server takes
 _TASK_POLL_MS = 20
 _PAGE = 1000
 _BATCH_BYTES = 8_000_000
+_NAME = re.compile(r"e[0-9]+(?:b[0-9]+)?")
 
 _SETTINGS: Mapping[str, Any] = {
     "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
-    "displayedAttributes": ["id", "lesson_id", "generation", "record"],
+    "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
         "consent", "generation", "grade", "lesson", "programme", "school", "subject",
     ],
@@ -60,21 +62,17 @@ _SETTINGS: Mapping[str, Any] = {
 class MeiliIndex:
     """The Meilisearch adapter of SearchIndex. Threads may share one object."""
 
-    def __init__(self, url: str, key: str, index: str, *, edition: int = EDITION) -> None:
+    def __init__(self, url: str, key: str, index: str, *, name: str = NAME) -> None:
         self._url, self._key = url.rstrip("/"), key
-        self._family, self._uid = f"{index}-e", f"{index}-e{edition}"
+        self._family, self._uid = f"{index}-", f"{index}-{name}"
         self._local = threading.local()
         self._preparing = threading.Lock()
         self._is_prepared = False
 
-    @property
-    def is_stale(self) -> bool:
-        return any(uid != self._uid for uid in self._editions())
-
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
-        self.replace_many({lesson_id: passages})
+        self.replace_many({lesson_id: ready(passages)})
 
-    def replace_many(self, lessons: Mapping[str, Sequence[Passage]]) -> None:
+    def replace_many(self, lessons: Mapping[str, Sequence[Ready]]) -> None:
         if not lessons:
             return
         self._prepare()
@@ -83,9 +81,9 @@ class MeiliIndex:
         newest = max((document.generation for document in known), default=0)
         generation = max(time.time_ns() // 1000, newest + 1)  # whatever other clocks say
         documents = (
-            document_of(lesson_id, generation, number, passage)
+            document_of(lesson_id, generation, number, passage, terms)
             for lesson_id, passages in lessons.items()
-            for number, passage in enumerate(passages)
+            for number, (passage, terms) in enumerate(passages)
         )
         for batch in _batches(documents):
             with _translated():
@@ -101,19 +99,31 @@ class MeiliIndex:
         filters = filters_of(query)
         return answer(query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit))
 
-    def lesson_ids(self) -> set[str]:
-        return {document.lesson_id for document in self._documents({"fields": ["lesson_id"]})}
+    def seen(self) -> set[Seen]:
+        known = self._documents({"fields": [*Seen._fields]})
+        return {Seen(document.lesson_id, document.school, document.consent) for document in known}
 
     def counts(self) -> Counts:
-        return Counts(len(self.lesson_ids()), sum(1 for _ in self._documents({"fields": ["id"]})))
+        lessons = [document.lesson_id for document in self._documents({"fields": ["lesson_id"]})]
+        return Counts(len(set(lessons)), len(lessons))
 
-    def drop_stale(self) -> None:
-        self._drop([uid for uid in self._editions() if uid != self._uid])
+    def others(self) -> list[str]:
+        with _translated():
+            found: Any = self._client.get_raw_indexes({"limit": _PAGE})
+        uids: list[str] = [index["uid"] for index in found["results"]]
+        names = [uid.removeprefix(self._family) for uid in uids if uid.startswith(self._family)]
+        return sorted(name for name in names if _NAME.fullmatch(name) and self._family + name != self._uid)
 
-    def reset(self) -> None:
-        self._drop([*self._editions(), self._uid])
-        self._is_prepared = False
-        self._prepare()
+    def drop(self, names: Iterable[str]) -> None:
+        for uid in {self._family + name for name in names}:
+            try:
+                with _translated():
+                    dropped = self._client.delete_index(uid)
+            except _IndexMissing:
+                continue
+            self._done(dropped, allowed="index_not_found")
+            if uid == self._uid:
+                self._is_prepared = False
 
     def close(self) -> None:
         self._local = threading.local()
@@ -149,21 +159,6 @@ class MeiliIndex:
                 return False
             raise
         return True
-
-    def _editions(self) -> list[str]:
-        with _translated():
-            found: Any = self._client.get_raw_indexes({"limit": _PAGE})
-        uids: list[str] = [index["uid"] for index in found["results"]]
-        return [uid for uid in uids if uid.startswith(self._family) and uid.removeprefix(self._family).isdigit()]
-
-    def _drop(self, uids: Sequence[str]) -> None:
-        for uid in dict.fromkeys(uids):
-            try:
-                with _translated():
-                    dropped = self._client.delete_index(uid)
-            except _IndexMissing:
-                continue
-            self._done(dropped, allowed="index_not_found")
 
     def _documents(self, asked: Mapping[str, Any]) -> Iterator[Any]:
         offset = 0

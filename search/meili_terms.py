@@ -13,7 +13,7 @@ from itertools import chain, combinations, islice, pairwise, product
 from typing import Any
 
 from search import near
-from search.index import Terms, Tier, record_of, terms_of
+from search.index import Terms, Tier, record_of
 from search.near import Heard
 from search.passages import Passage
 from search.query import Piece, Plan, Query, Row
@@ -26,8 +26,7 @@ _MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
 Way = tuple[tuple[str, ...], ...]  # for each piece the terms to find it by
 
 
-def document_of(lesson_id: str, generation: int, number: int, passage: Passage) -> dict[str, Any]:
-    terms = terms_of(passage)
+def document_of(lesson_id: str, generation: int, number: int, passage: Passage, terms: Terms) -> dict[str, Any]:
     return {
         "id": f"{lesson_key(lesson_id)}-{generation}-{number}",  # a key may have letters, digits, - and _ only
         "lesson": lesson_key(lesson_id),

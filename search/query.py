@@ -53,6 +53,11 @@ class Query:
     offset: int = 0
 
     @property
+    def is_asking(self) -> bool:
+        """Whether there is anything to look for in the text."""
+        return bool(parse(self.text).pieces)
+
+    @property
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the name of the passage's field."""
         programme = "" if self.programme is None else self.programme.value

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from archive.model import Programme, Scope
 from search import words
 from search.hits import Hit
-from search.index import SearchIndex
+from search.index import NAME, SearchIndex, ready
 from search.query import STAFF, STUDENTS, Query
-from tests.search.engines import ENGINES, opened, passage, reopened, said
+from tests.search.engines import ENGINES, lesson_ids, opened, passage, reopened, said
 
 SCHOOLS = ("xinghuo", "chaoyang", "hong-qi")
 
@@ -115,11 +115,11 @@ def test_replacing_twice_with_the_same_is_as_once(index: SearchIndex) -> None:
 def test_many_lessons_are_replaced_as_one_is(index: SearchIndex) -> None:
     index.replace("a", said("a", "摩擦力", "重力"))
     index.replace("c", said("c", "重力"))
-    index.replace_many({"a": said("a", "浮力"), "b": said("b", "浮力"), "d": []})
+    index.replace_many({"a": ready(said("a", "浮力")), "b": ready(said("b", "浮力")), "d": []})
     index.replace_many({})
     assert sorted(found(index, "浮力")) == ["a", "b"]
     assert found(index, "摩擦力") == []
-    assert index.lesson_ids() == {"a", "b", "c"}
+    assert lesson_ids(index) == {"a", "b", "c"}
 
 
 def test_a_removed_lesson_is_found_no_more(index: SearchIndex) -> None:
@@ -128,30 +128,30 @@ def test_a_removed_lesson_is_found_no_more(index: SearchIndex) -> None:
     index.remove("lesson")
     index.remove("never there")
     assert found(index, "摩擦力") == ["other"]
-    assert index.lesson_ids() == {"other"}
+    assert lesson_ids(index) == {"other"}
 
 
 def test_a_lesson_replaced_with_nothing_is_removed(index: SearchIndex) -> None:
     index.replace("lesson", said("lesson", "摩擦力"))
     index.replace("lesson", [])
-    assert index.lesson_ids() == set()
+    assert lesson_ids(index) == set()
 
 
 def test_an_index_that_nobody_wrote_to_is_empty(index: SearchIndex) -> None:
     assert found(index, "摩擦力") == []
-    assert index.lesson_ids() == set()
+    assert lesson_ids(index) == set()
     assert (index.counts().lessons, index.counts().passages) == (0, 0)
-    assert not index.is_stale
+    assert index.others() == []
 
 
 def test_lesson_ids_may_be_anything_and_are_told_apart(index: SearchIndex) -> None:
     ids = ["Abc", "abc", "七年级/数学 \"'\\", "1e10", "10000000000"]
     for lesson in ids:
         index.replace(lesson, said(lesson, "摩擦力"))
-    assert index.lesson_ids() == set(ids)
+    assert lesson_ids(index) == set(ids)
     assert found(index, "摩擦力", lesson_id="abc") == ["abc"]
     index.remove("abc")
-    assert index.lesson_ids() == set(ids) - {"abc"}
+    assert lesson_ids(index) == set(ids) - {"abc"}
 
 
 @pytest.mark.parametrize(
@@ -313,23 +313,47 @@ def test_threads_may_replace_at_once(index: SearchIndex) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
-    assert index.lesson_ids() == {"shared", "own-0", "own-1", "own-2", "own-3"}
+    assert lesson_ids(index) == {"shared", "own-0", "own-1", "own-2", "own-3"}
     assert index.counts().passages - 4 in (1, 2, 3, 4)  # one writer's passages, not a mixture
 
 
-def test_a_reset_index_is_empty_and_works(index: SearchIndex) -> None:
+def test_a_dropped_index_is_empty_and_works(index: SearchIndex) -> None:
     other = reopened(index)
     index.replace("lesson", said("lesson", "摩擦力"))
     assert found(other, "摩擦力") == ["lesson"]
-    index.reset()
+    index.drop([NAME])
     assert found(index, "摩擦力") == found(other, "摩擦力") == []
     other.replace("lesson", [passage("重力", subject="物理")])
     assert found(index, "重力", subject="物理") == ["lesson"]
 
 
-def test_resetting_an_index_that_never_was_is_fine(index: SearchIndex) -> None:
-    index.reset()
-    assert index.lesson_ids() == set()
+def test_dropping_an_index_that_never_was_is_fine(index: SearchIndex) -> None:
+    index.drop([NAME, "e1"])
+    assert lesson_ids(index) == set()
+
+
+def test_an_index_beside_is_one_of_its_own_until_it_is_dropped(index: SearchIndex) -> None:
+    index.replace("a", said("a", "重力"))
+    beside = reopened(index, name=f"{NAME}b1")
+    assert found(beside, "重力") == []
+    beside.replace("b", said("b", "重力"))
+    assert index.others() == [f"{NAME}b1"]
+    assert beside.others() == [NAME]
+    assert (found(index, "重力"), found(beside, "重力")) == (["a"], ["b"])
+    beside.drop([NAME])
+    assert (found(index, "重力"), found(beside, "重力")) == ([], ["b"])
+    assert beside.others() == []
+
+
+def test_an_index_tells_who_may_find_what_and_forgets_what_is_gone(index: SearchIndex) -> None:
+    index.replace_many({
+        "open": ready([passage("重力", lesson="open", school="xinghuo", number=n) for n in range(3)]),
+        "closed": ready([passage("重力", lesson="closed", school="chaoyang", consent=False)]),
+    })  # fmt: skip
+    assert index.seen() == {("open", "xinghuo", True), ("closed", "chaoyang", False)}
+    index.replace("open", [passage("重力", lesson="open", school="xinghuo", consent=False)])
+    index.remove("closed")
+    assert index.seen() == {("open", "xinghuo", False)}
 
 
 anything = st.text(max_size=80)
