@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 
 import tantivy
-from tantivy import Occur
+from tantivy import FieldType, Occur
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
@@ -38,10 +38,12 @@ from search.index import (
     record_of,
 )
 from search.passages import Passage
-from search.query import Piece, Plan, Query, Row
+from search.query import Piece, Plan, Query, Row, Sort
 from search.words import clean
 
 WHAT = "搜索索引"
+
+_EQUAL = ("subject", "grade", "school", "programme", "teacher", "language")  # fields that are filtered by equality
 
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
@@ -82,7 +84,9 @@ class TantivyIndex:
         searcher = self._searcher()
         if searcher is None:
             return Results()
-        return answer(query, lambda plan, tier, limit: _candidates(searcher, _query(plan, tier, query), limit))
+        return answer(
+            query, lambda plan, tier, limit: _candidates(searcher, _query(plan, tier, query), limit, query.sort)
+        )
 
     def seen(self) -> set[Seen]:
         searcher = self._searcher()
@@ -192,9 +196,12 @@ def _translated() -> Generator[None]:
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
-    for name in ("lesson_id", "seen", "kind", "subject", "grade", "school", "programme"):
+    for name in ("lesson_id", "seen", "kind", *_EQUAL):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    builder.add_boolean_field("consent", indexed=True)
+    for name in ("consent", "is_written"):
+        builder.add_boolean_field(name, indexed=True)
+    for name in ("started_on", "lesson_ms"):
+        builder.add_integer_field(name, fast=True)
     builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("units", tokenizer_name="whitespace", index_option="position")
     for name in ("sounds", "near", "initials"):  # pairs of neighbours: far rarer than syllables, and no places to keep
@@ -211,26 +218,27 @@ def _document(passage: Passage, terms: Terms) -> tantivy.Document:
         lesson_id=clean(passage.lesson_id),
         seen=json.dumps([clean(passage.lesson_id), clean(passage.school), passage.consent]),
         kind=passage.kind,
-        subject=clean(passage.subject),
-        grade=clean(passage.grade),
-        school=clean(passage.school),
-        programme=passage.programme.value,
+        **{name: clean(getattr(passage, name)) for name in _EQUAL},
         consent=passage.consent,
+        is_written=passage.is_written,
+        started_on=passage.started_on,
+        lesson_ms=passage.lesson_ms,
         words=" ".join(terms.words),
-        units=" ".join(terms.units),
+        units=" ".join(unit.text for unit in terms.units),
         sounds=" ".join(terms.sound_pairs),
         near=" ".join(terms.near_pairs),
         initials=" ".join(terms.initials),
-        record=record_of(passage, terms).encode(),
+        record=record_of(passage, terms).encode(errors="surrogatepass"),
     )
 
 
-def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int) -> Iterator[Candidate]:
+def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int, sort: Sort) -> Iterator[Candidate]:
+    order = "started_on" if sort is Sort.NEWEST else None  # descending, as the library does by itself
     with _translated():
-        found = searcher.search(query, limit, count=False).hits
+        found = searcher.search(query, limit, count=False, order_by_field=order).hits
     for score, address in found:  # read one by one: most searches need a third of them
         with _translated():
-            candidate = candidate_of(searcher.doc(address)["record"][0].decode(), score)
+            candidate = candidate_of(searcher.doc(address)["record"][0].decode(errors="surrogatepass"), score)
         yield candidate
 
 
@@ -265,6 +273,10 @@ def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
 def _filters(query: Query) -> Iterator[TantivyQuery]:
     for name, value in query.filters.items():
         yield _term(name, value)
+    for name, between in query.ranges.items():
+        yield TantivyQuery.range_query(_SCHEMA, name, FieldType.Integer, between.least, between.most)
+    if query.is_written is not None:
+        yield TantivyQuery.term_query(_SCHEMA, "is_written", query.is_written)
     if query.scope.consented_only:
         yield TantivyQuery.term_query(_SCHEMA, "consent", True)
     if query.scope.schools is not None:

@@ -12,7 +12,6 @@ from search import near, words
 from search.near import Heard, Stretch
 from search.passages import Kind, Passage
 from search.query import Piece, Plan, Row
-from search.words import Unit
 
 MatchedBy = Literal["exact", "sound", "initials", "near"]
 RANK: dict[MatchedBy, int] = {"exact": 0, "sound": 1, "initials": 1, "near": 2}  # what is surer comes first
@@ -82,30 +81,32 @@ class _Found:
     closeness: float = 1.0
 
 
-def hit_of(
-    plan: Plan, passage: Passage, heard: Sequence[str], score: float, *, within: MatchedBy = "near"
-) -> Hit | None:
-    """The hit that a passage is, if every piece of the plan is in it, by nothing less sure than `within`.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that an engine proposes, with its units and sounds, and where in its text each unit is, as it was stored."""
 
-    `heard` are the passage's sounds, one for each unit.
-    """
-    units = words.units(passage.text)
-    texts = tuple(unit.text for unit in units)
-    row = Heard(texts, tuple(heard), ())
-    if len(heard) != len(texts):  # the index is of another edition: what is written can be found all the same
-        row, within = Heard(texts, texts, ()), "exact"
-    found = _pieces_in(plan, row, RANK[within])
+    passage: Passage
+    row: Heard
+    starts: Sequence[int]
+    ends: Sequence[int]
+    score: float
+
+
+def hit_of(plan: Plan, candidate: Candidate, *, within: MatchedBy = "near") -> Hit | None:
+    """The hit that a passage is, if every piece of the plan is in it, by nothing less sure than `within`."""
+    passage, starts = candidate.passage, candidate.starts
+    found = _pieces_in(plan, candidate.row, RANK[within])
     if found is None:
         return None
     longest = max(range(len(found)), key=lambda index: sum(last - first for first, last in found[index].stretches[:1]))
     return Hit(
         lesson_id=passage.lesson_id,
-        start_ms=passage.jump_ms(units[min(found[longest].stretches)[0]].start),
+        start_ms=passage.jump_ms(starts[min(found[longest].stretches)[0]]),
         end_ms=passage.end_ms,
         kind=passage.kind,
         text=passage.text,
-        marks=_marks(units, [stretch for one in found for stretch in one.stretches]),
-        score=score,
+        marks=_marks(candidate, [stretch for one in found for stretch in one.stretches]),
+        score=candidate.score,
         matched_by=max((one.matched_by for one in found), key=lambda by: RANK[by]),
         closeness=min(one.closeness for one in found) * _tightness(found),
     )
@@ -218,10 +219,10 @@ def _places(needle: tuple[str, ...], hay: tuple[str, ...]) -> Iterator[Stretch]:
             yield start, start + len(needle)
 
 
-def _marks(units: Sequence[Unit], stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
+def _marks(candidate: Candidate, stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
     marks: list[tuple[int, int]] = []
     for first, last in sorted(stretches):
-        start, end = units[first].start, units[last - 1].end
+        start, end = candidate.starts[first], candidate.ends[last - 1]
         if marks and start <= marks[-1][1]:
             marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
         else:

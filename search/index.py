@@ -10,16 +10,17 @@ passage, and by the caller against the catalog, which alone knows what is publis
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from archive.model import Programme
 from search import near, sounds, words
-from search.hits import RANK, Hit, Results, hit_of
+from search.hits import RANK, Candidate, Hit, Results, hit_of
+from search.near import Heard
 from search.passages import EDITION, Jump, Passage
-from search.query import MAX_HITS, Plan, Query, parse
-from search.words import Word
+from search.query import MAX_HITS, Plan, Query, Sort, parse
+from search.words import Unit, Word
 
 REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 
@@ -88,7 +89,7 @@ class Counts:
 class Terms:
     """What a passage is found by. `sounds` has one for each of `units`; `initials` are of words and of words in pairs."""
 
-    units: tuple[str, ...]
+    units: tuple[Unit, ...]
     words: tuple[str, ...]
     sounds: tuple[str, ...]
     initials: tuple[str, ...]
@@ -100,15 +101,6 @@ class Terms:
     @property
     def near_pairs(self) -> Iterator[str]:
         return near.pairs_of(near.keys(self.sounds))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage that an engine proposes, and how it sounds, as it was stored."""
-
-    passage: Passage
-    sounds: tuple[str, ...]
-    score: float
 
 
 Ready = tuple[Passage, Terms]  # a passage whose slow part is done, in this process or in another
@@ -126,7 +118,7 @@ def warm() -> None:
 def terms_of(passage: Passage) -> Terms:
     cut = words.cut(passage.text)
     return Terms(
-        units=tuple(unit for word in cut if not word.part for unit in words.unit_texts(word.text)),
+        units=words.units(passage.text),
         words=tuple(word.text for word in cut),
         sounds=sounds.sounds_of(cut),
         initials=_initials_of(cut),
@@ -142,16 +134,22 @@ def _initials_of(cut: Sequence[Word]) -> tuple[str, ...]:
 
 
 def record_of(passage: Passage, terms: Terms) -> str:
-    """What an engine keeps to give back: the passage and its sounds."""
-    return json.dumps({**asdict(passage), "sounds": " ".join(terms.sounds)})
+    """What an engine keeps to give back: the passage, its units and how they sound. As a list, which is soonest read."""
+    starts, ends = [unit.start for unit in terms.units], [unit.end for unit in terms.units]
+    by_name = {name: getattr(passage, name) for name in Passage.__dataclass_fields__}
+    by_name["jumps"] = [(jump.offset, jump.start_ms) for jump in passage.jumps]
+    units, heard = " ".join(unit.text for unit in terms.units), " ".join(terms.sounds)
+    is_plain = all(end == start + 1 for start, end in zip(starts, ends, strict=True))
+    return json.dumps([[*by_name.values()], units, heard, starts, None if is_plain else ends], ensure_ascii=False)
 
 
 def candidate_of(record: str, score: float) -> Candidate:
-    known = json.loads(record)
-    heard = tuple(known.pop("sounds").split())
-    known["programme"] = Programme(known["programme"])
-    known["jumps"] = tuple(Jump(**jump) for jump in known["jumps"])
-    return Candidate(Passage(**known), heard, score)
+    fields, units, heard, starts, ends = json.loads(record)
+    passage = Passage(*fields)
+    jumps = tuple(Jump(*jump) for jump in fields[-1])
+    passage = replace(passage, programme=Programme(passage.programme), jumps=jumps)
+    row = Heard(tuple(units.split()), tuple(heard.split()), ())
+    return Candidate(passage, row, starts, ends or [start + 1 for start in starts], score)
 
 
 Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]
@@ -175,12 +173,14 @@ def answer(query: Query, propose: Propose) -> Results:
             hits |= _hits(plan, query, propose, "sound", need - len(hits), hits)
         if len(hits) < min(need, NEAR_BELOW):
             hits |= _hits(plan, query, propose, "near", _NEAR_HITS, hits)
-    ranked = _ranked(hits.values())
+    ranked = _ranked(hits.values(), query.sort)
     return Results(tuple(ranked[offset : offset + limit]), more=len(ranked) > offset + limit)
 
 
-def _ranked(hits: Iterable[Hit]) -> list[Hit]:
+def _ranked(hits: Iterable[Hit], sort: Sort) -> list[Hit]:
     """The surest first; of those, the tighter ones first, block by block of the engine's order."""
+    if sort is Sort.NEWEST:
+        return sorted(hits, key=_rank)
     ranked: list[Hit] = []
     for _, alike in groupby(sorted(hits, key=_rank), _rank):
         of_tier = list(alike)
@@ -205,7 +205,7 @@ def _hits(
         if len(hits) >= count:
             break
         if query.admits(candidate.passage):
-            hit = hit_of(plan, candidate.passage, candidate.sounds, candidate.score, within=tier)
+            hit = hit_of(plan, candidate, within=tier)
             if hit is not None and (key := (hit.lesson_id, hit.kind, hit.start_ms)) not in known:
                 hits.setdefault(key, hit)
     return hits

@@ -30,7 +30,7 @@ from search.hits import Results
 from search.index import NAME, REBUILD_ZH, Candidate, Counts, Ready, Seen, answer, candidate_of, ready
 from search.meili_terms import document_of, equals, filters_of, lesson_key, one_of, ways_of
 from search.passages import Passage
-from search.query import MAX_HITS, Query
+from search.query import MAX_HITS, Query, Sort
 
 WHAT = "搜索服务 Meilisearch"
 
@@ -45,9 +45,11 @@ _SETTINGS: Mapping[str, Any] = {
     "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
     "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
-        "consent", "generation", "grade", "lesson", "programme", "school", "subject",
+        "consent", "generation", "grade", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
+        "started_on", "subject", "teacher",
     ],
-    "rankingRules": ["words", "weight:desc", "proximity", "exactness"],
+    "sortableAttributes": ["started_on"],
+    "rankingRules": ["words", "sort", "weight:desc", "proximity", "exactness"],
     "typoTolerance": {"enabled": False},
     "prefixSearch": "disabled",
     "facetSearch": False,
@@ -97,7 +99,9 @@ class MeiliIndex:
 
     def search(self, query: Query) -> Results:
         filters = filters_of(query)
-        return answer(query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit))
+        return answer(
+            query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit, query.sort)
+        )
 
     def seen(self) -> set[Seen]:
         known = self._documents({"fields": [*Seen._fields]})
@@ -173,11 +177,13 @@ class MeiliIndex:
             if offset >= page.total:
                 return
 
-    def _candidates(self, ways: Sequence[str], filters: list[str], limit: int) -> list[Candidate]:
+    def _candidates(self, ways: Sequence[str], filters: list[str], limit: int, sort: Sort) -> list[Candidate]:
         """What the ways of a tier find, in their order; one way's best before the next way's."""
         if not ways:
             return []  # an empty query would mean everything
         asked = {"indexUid": self._uid, "filter": filters, "limit": limit, "matchingStrategy": "all"}
+        if sort is Sort.NEWEST:
+            asked["sort"] = ["started_on:desc"]
         shown = {"attributesToRetrieve": ["id", "record"], "showRankingScore": True}
         try:
             with _translated():

@@ -19,6 +19,7 @@ from search.passages import Passage
 from search.query import Piece, Plan, Query, Row
 from search.words import clean
 
+_EQUAL = ("subject", "grade", "school", "programme", "teacher", "language")
 _MAX_TERMS = 10  # Meilisearch drops what a query has beyond these; a quoted one counts as one
 _MAX_WAYS = 16  # queries in one round trip
 _MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
@@ -34,17 +35,18 @@ def document_of(lesson_id: str, generation: int, number: int, passage: Passage, 
         "generation": generation,
         "weight": 2 if passage.kind == "title" else 1,
         "consent": passage.consent,
-        "subject": clean(passage.subject),
-        "grade": clean(passage.grade),
-        "school": clean(passage.school),
-        "programme": passage.programme.value,
+        "is_written": passage.is_written,
+        "started_on": passage.started_on,
+        "lesson_ms": passage.lesson_ms,
+        **{name: clean(getattr(passage, name)) for name in _EQUAL},
         **_searchable(terms),
         "record": record_of(passage, terms),
     }
 
 
 def _searchable(terms: Terms) -> dict[str, str]:
-    units = [_term("u", unit) for unit in terms.units] + [_term("p", *pair) for pair in pairwise(terms.units)]
+    texts = [unit.text for unit in terms.units]
+    units = [_term("u", text) for text in texts] + [_term("p", *pair) for pair in pairwise(texts)]
     return {
         "words": " ".join(_term("w", word) for word in terms.words),
         "units": " ".join(units),
@@ -147,6 +149,11 @@ def filters_of(query: Query) -> list[str]:
         equals("lesson", lesson_key(value)) if name == "lesson_id" else equals(name, value)
         for name, value in query.filters.items()
     ]
+    for name, between in query.ranges.items():
+        filters += [f"{name} >= {between.least:d}"] if between.least is not None else []
+        filters += [f"{name} <= {between.most:d}"] if between.most is not None else []
+    if query.is_written is not None:
+        filters.append(f"is_written = {'true' if query.is_written else 'false'}")
     if query.scope.consented_only:
         filters.append("consent = true")
     if query.scope.schools is not None:

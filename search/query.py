@@ -7,6 +7,7 @@ of any length, is an error.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import groupby
 
 from archive.model import Programme, Scope
@@ -38,9 +39,31 @@ def admits(scope: Scope, passage: Passage) -> bool:
     return (passage.consent or not scope.consented_only) and (scope.schools is None or passage.school in scope.schools)
 
 
+class Sort(StrEnum):
+    """What comes first, among hits that are as sure as each other."""
+
+    BEST = "best"
+    NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A filter on a number, both ends inside; None is no end."""
+
+    least: int | None = None
+    most: int | None = None
+
+    def admits(self, value: int) -> bool:
+        return (self.least is None or self.least <= value) and (self.most is None or value <= self.most)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One search. An empty filter filters nothing; `limit` and `offset` count hits, not lessons."""
+    """One search. An empty filter filters nothing; `limit` and `offset` count hits, not lessons.
+
+    Filters are fields of their own, never text in an engine's language: adapters put each into a condition. `started_on` is
+    of days (20260901), `lesson_ms` of lengths.
+    """
 
     text: str
     subject: str = ""
@@ -51,6 +74,12 @@ class Query:
     scope: Scope = STUDENTS  # the narrowest unless somebody widens it
     limit: int = 60
     offset: int = 0
+    teacher: str = ""
+    language: str = ""
+    started_on: Between = Between()
+    lesson_ms: Between = Between()
+    is_written: bool | None = None
+    sort: Sort = Sort.BEST
 
     @property
     def is_asking(self) -> bool:
@@ -59,16 +88,40 @@ class Query:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The filters that are set, by the name of the passage's field."""
-        programme = "" if self.programme is None else self.programme.value
-        asked = {"subject": self.subject, "grade": self.grade, "school": self.school, "lesson_id": self.lesson_id}
-        return {name: value for name, value in {**asked, "programme": programme}.items() if value}
+        """The filters by equality that are set, by the name of the passage's field."""
+        asked = {
+            "subject": self.subject,
+            "grade": self.grade,
+            "school": self.school,
+            "lesson_id": self.lesson_id,
+            "programme": "" if self.programme is None else self.programme.value,
+            "teacher": self.teacher,
+            "language": self.language,
+        }
+        return {name: value for name, value in asked.items() if value}
+
+    @property
+    def ranges(self) -> dict[str, Between]:
+        """The filters by range that are set, by the name of the passage's field, within what engines can hold."""
+        asked = {"started_on": self.started_on, "lesson_ms": self.lesson_ms}
+        return {
+            name: Between(_held(between.least), _held(between.most))
+            for name, between in asked.items()
+            if between != Between()
+        }
 
     def admits(self, passage: Passage) -> bool:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
-        return admits(self.scope, passage) and all(
-            getattr(passage, name) == value for name, value in self.filters.items()
+        return (
+            admits(self.scope, passage)
+            and all(getattr(passage, name) == value for name, value in self.filters.items())
+            and all(between.admits(getattr(passage, name)) for name, between in self.ranges.items())
+            and self.is_written in (None, passage.is_written)
         )
+
+
+def _held(end: int | None) -> int | None:
+    return None if end is None else max(0, min(end, 10**15))
 
 
 @dataclass(frozen=True, slots=True)

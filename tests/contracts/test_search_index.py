@@ -12,7 +12,7 @@ from archive.model import Programme, Scope
 from search import words
 from search.hits import Hit
 from search.index import NAME, SearchIndex, ready
-from search.query import STAFF, STUDENTS, Query
+from search.query import STAFF, STUDENTS, Between, Query, Sort
 from tests.search.engines import ENGINES, lesson_ids, opened, passage, reopened, said
 
 SCHOOLS = ("xinghuo", "chaoyang", "hong-qi")
@@ -162,12 +162,20 @@ def test_lesson_ids_may_be_anything_and_are_told_apart(index: SearchIndex) -> No
         {"school": "xinghuo"},
         {"programme": Programme.MICRO},
         {"lesson_id": "right"},
+        {"teacher": "王芳"},
+        {"language": "en"},
+        {"started_on": Between(least=20260901)},
+        {"started_on": Between(20260901, 20270131)},
+        {"lesson_ms": Between(most=10 * 60_000)},
+        {"is_written": True},
         {"subject": "数学", "grade": "七年级", "school": "xinghuo", "programme": Programme.MICRO, "lesson_id": "right"},
     ],
 )
 def test_a_filter_leaves_what_it_names(index: SearchIndex, asked: dict[str, object]) -> None:
     right = {"subject": "数学", "grade": "七年级", "school": "xinghuo", "programme": Programme.MICRO}
+    right |= {"teacher": "王芳", "language": "en", "started_on": 20260901, "lesson_ms": 600_000, "is_written": True}
     wrong = {"subject": "物理", "grade": "八年级", "school": "chaoyang", "programme": Programme.LIVE}
+    wrong |= {"teacher": "王方", "language": "zh", "started_on": 20260831, "lesson_ms": 600_001, "is_written": False}
     index.replace("right", [passage("公式", lesson="right", **right)])  # type: ignore[arg-type]
     index.replace("wrong", [passage("公式", lesson="wrong", **wrong)])  # type: ignore[arg-type]
     assert sorted(found(index, "公式")) == ["right", "wrong"]
@@ -181,6 +189,19 @@ def test_a_filter_value_is_only_ever_a_value(index: SearchIndex, value: str) -> 
     index.replace("maths", [passage("公式", lesson="maths", subject="数学")])
     index.replace("odd", [passage("公式", lesson="odd", subject=value)])
     assert found(index, "公式", subject=value) == ["odd"]
+
+
+def test_the_newest_lesson_comes_first_where_that_is_asked(index: SearchIndex) -> None:
+    for day in (20260901, 20260903, 20260902):
+        index.replace(str(day), [passage("公式", lesson=str(day), started_on=day)])
+    index.replace("20260909", [passage("攻势", lesson="20260909", started_on=20260909)])
+    assert found(index, "公式", sort=Sort.NEWEST) == ["20260903", "20260902", "20260901", "20260909"]
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (-5, 10**30), (10**30, -5), (None, 2**64)])
+def test_any_range_is_answered(index: SearchIndex, ends: tuple[int | None, int | None]) -> None:
+    index.replace("lesson", [passage("公式", started_on=20260901)])
+    index.search(Query("公式", started_on=Between(*ends), lesson_ms=Between(*ends)))
 
 
 def test_filters_tell_capitals_from_small_letters(index: SearchIndex) -> None:

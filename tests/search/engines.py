@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from meilisearch import Client
@@ -72,6 +73,7 @@ def passage(
     school: str = "",
     programme: Programme = Programme.LIVE,
     consent: bool = True,
+    **more: Any,
 ) -> Passage:
     """A passage that starts at `number` times ten seconds."""
     return Passage(
@@ -86,6 +88,7 @@ def passage(
         school=school,
         programme=programme,
         consent=consent,
+        **more,
     )
 
 
