@@ -214,8 +214,10 @@ def _is_everyday(row: Heard, place: Stretch) -> bool:
 
 
 def _places(needle: tuple[str, ...], hay: tuple[str, ...]) -> Iterator[Stretch]:
-    for start in range(len(hay) - len(needle) + 1):
-        if hay[start] == needle[0] and hay[start : start + len(needle)] == needle:
+    start = -1
+    while needle[0] in hay[start + 1 :]:  # both are loops in C: a step for each place, not for each unit
+        start = hay.index(needle[0], start + 1)
+        if hay[start : start + len(needle)] == needle:
             yield start, start + len(needle)
 
 

@@ -10,7 +10,7 @@ passage, and by the caller against the catalog, which alone knows what is publis
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple, Protocol
 
@@ -27,6 +27,9 @@ REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 Tier = Literal["exact", "sound", "near"]
 NAME = f"e{EDITION}"  # of an edition's first index; one that was built beside another has a longer name
 
+_FIELDS = [*Passage.__dataclass_fields__]
+_PROGRAMME, _JUMPS = _FIELDS.index("programme"), _FIELDS.index("jumps")
+
 _Key = tuple[str, str, int]
 
 # Windows overlap by a cue and a few proposals do not stand up, so more is asked for than is needed.
@@ -34,7 +37,7 @@ _PROPOSALS_PER_HIT = 3
 _BLOCK = 64  # hits that are put in order of their tightness together
 # What is only nearly right is looked for where little else is found.
 NEAR_BELOW = 20
-_NEAR_HITS = 64
+_NEAR_HITS = 32
 
 
 class SearchIndex(Protocol):
@@ -136,20 +139,19 @@ def _initials_of(cut: Sequence[Word]) -> tuple[str, ...]:
 def record_of(passage: Passage, terms: Terms) -> str:
     """What an engine keeps to give back: the passage, its units and how they sound. As a list, which is soonest read."""
     starts, ends = [unit.start for unit in terms.units], [unit.end for unit in terms.units]
-    by_name = {name: getattr(passage, name) for name in Passage.__dataclass_fields__}
-    by_name["jumps"] = [(jump.offset, jump.start_ms) for jump in passage.jumps]
+    fields = [getattr(passage, name) for name in _FIELDS]
+    fields[_JUMPS] = [(jump.offset, jump.start_ms) for jump in passage.jumps]
     units, heard = " ".join(unit.text for unit in terms.units), " ".join(terms.sounds)
     is_plain = all(end == start + 1 for start, end in zip(starts, ends, strict=True))
-    return json.dumps([[*by_name.values()], units, heard, starts, None if is_plain else ends], ensure_ascii=False)
+    return json.dumps([fields, units, heard, starts, None if is_plain else ends], ensure_ascii=False)
 
 
 def candidate_of(record: str, score: float) -> Candidate:
     fields, units, heard, starts, ends = json.loads(record)
-    passage = Passage(*fields)
-    jumps = tuple(Jump(*jump) for jump in fields[-1])
-    passage = replace(passage, programme=Programme(passage.programme), jumps=jumps)
+    fields[_PROGRAMME] = Programme(fields[_PROGRAMME])
+    fields[_JUMPS] = tuple(Jump(*jump) for jump in fields[_JUMPS])
     row = Heard(tuple(units.split()), tuple(heard.split()), ())
-    return Candidate(passage, row, starts, ends or [start + 1 for start in starts], score)
+    return Candidate(Passage(*fields), row, starts, ends or [start + 1 for start in starts], score)
 
 
 Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]
@@ -199,12 +201,13 @@ def _hits(
     """At least so many of the candidates that stand up, if there are, besides the known hits; once each, for overlapping
     windows propose the same moment twice. Whole blocks, so that pages follow each other whatever their size.
     """
-    count = -(-count // _BLOCK) * _BLOCK if plan.is_scattered or tier == "near" else count
+    count = -(-count // _BLOCK) * _BLOCK if plan.is_scattered and tier != "near" else count
+    admits = query.admitting()
     hits: dict[_Key, Hit] = {}
     for candidate in propose(plan, tier, count * _PROPOSALS_PER_HIT):
         if len(hits) >= count:
             break
-        if query.admits(candidate.passage):
+        if admits(candidate.passage):
             hit = hit_of(plan, candidate, within=tier)
             if hit is not None and (key := (hit.lesson_id, hit.kind, hit.start_ms)) not in known:
                 hits.setdefault(key, hit)

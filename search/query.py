@@ -5,7 +5,7 @@ must be found in one passage, or else all of the query nearly as it stands. Ever
 of any length, is an error.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -111,13 +111,21 @@ class Query:
         }
 
     def admits(self, passage: Passage) -> bool:
+        return self.admitting()(passage)
+
+    def admitting(self) -> Callable[[Passage], bool]:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
-        return (
-            admits(self.scope, passage)
-            and all(getattr(passage, name) == value for name, value in self.filters.items())
-            and all(between.admits(getattr(passage, name)) for name, between in self.ranges.items())
-            and self.is_written in (None, passage.is_written)
-        )
+        filters, ranges = [*self.filters.items()], [*self.ranges.items()]
+
+        def admitted(passage: Passage) -> bool:
+            return (
+                admits(self.scope, passage)
+                and all(getattr(passage, name) == value for name, value in filters)
+                and all(between.admits(getattr(passage, name)) for name, between in ranges)
+                and self.is_written in (None, passage.is_written)
+            )
+
+        return admitted
 
 
 def _held(end: int | None) -> int | None:
