@@ -159,6 +159,16 @@ class SearchOut(_Model):
     query: str
     lessons: list[FoundLesson]
     more: bool = Field(description="后面还有")
+    meant: list[str] = Field(description="没有搜到字面或同音的结果时：也许想找的词，每个都能搜到东西")
+    parts: list[str] = Field(description="几个词不在一处时：单独能搜到的词")
+    spelled: str = Field(description="字母按拼音理解时的读法，例如 gou gu ding li")
+
+
+class SuggestOut(_Model):
+    """What may be about to be typed; each finds something."""
+
+    query: str
+    suggestions: list[str]
 
 
 class ShelfOut(_Model):

@@ -73,6 +73,13 @@ class Lessons:
                 programmes=counted(lesson.c.programme),
             )
 
+    def names(self, scope: Scope, *, limit: int) -> list[str]:
+        """Titles and teachers of the newest lessons within the scope, each once, titles first: for suggestions."""
+        newest = select(lesson.c.title, lesson.c.teacher).where(*_seen_by(scope)).order_by(lesson.c.started_at.desc())
+        with self._db.reading() as tx:
+            rows = tx.execute(newest.limit(limit)).all()
+        return list(dict.fromkeys([*(row.title for row in rows), *(row.teacher for row in rows if row.teacher)]))
+
     def every(self) -> list[Lesson]:
         """All lessons, for operators and for `verify`."""
         with self._db.reading() as tx:

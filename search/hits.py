@@ -56,6 +56,11 @@ class LessonHits:
     moments: tuple[Hit, ...]
     hidden: int
 
+    @property
+    def best(self) -> tuple[Hit, ...]:
+        """All that is shown of it."""
+        return (self.title, *self.moments) if self.title else self.moments
+
 
 def by_lesson(results: Results, *, moments: int = 5) -> tuple[LessonHits, ...]:
     """Results as a page shows them: lessons in the order of their best hit, each with up to `moments` moments."""

@@ -173,7 +173,7 @@ def answer(query: Query, propose: Propose) -> Results:
     if plan.sounds and not (plan.spelled and hits):
         if len(hits) < need:
             hits |= _hits(plan, query, propose, "sound", need - len(hits), hits)
-        if len(hits) < min(need, NEAR_BELOW):
+        if len(hits) < min(need, NEAR_BELOW) and not query.only_sure:
             hits |= _hits(plan, query, propose, "near", _NEAR_HITS, hits)
     ranked = _ranked(hits.values(), query.sort)
     return Results(tuple(ranked[offset : offset + limit]), more=len(ranked) > offset + limit)

@@ -80,6 +80,7 @@ class Query:
     lesson_ms: Between = Between()
     is_written: bool | None = None
     sort: Sort = Sort.BEST
+    only_sure: bool = False  # leaves out what only nearly sounds like it
 
     @property
     def is_asking(self) -> bool:

@@ -35,6 +35,7 @@ BROWSE = {
     ("GET", "/api/lessons"): (401, 200, 200),
     ("GET", "/api/shelf"): (401, 200, 200),
     ("GET", "/api/search"): (401, 200, 200),
+    ("GET", "/api/suggest"): (401, 200, 200),
 }
 OPERATE = {
     ("GET", "/arrivals"): (303, 403, 200),
@@ -101,7 +102,7 @@ def clients(school: School) -> dict[str, TestClient]:
 def ask(client: TestClient, method: str, template: str, lesson_id: str) -> int:
     path = template.replace("{lesson_id}", lesson_id).replace("{file:path}", "app.css")
     body: dict[str, Any] = {"json": {"consent": True}} if path.endswith("/consent") and "/api/" in path else {}
-    params = {"q": "勾股定理"} if path.endswith("/search") else {}
+    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest")) else {}
     return client.request(method, path, params=params, **body).status_code
 
 
@@ -140,6 +141,7 @@ def test_a_lesson_for_staff_changes_nothing_that_a_student_can_see(school: Schoo
     """Threat 18: no count, no facet, no hit and no order tells of what is beyond the scope."""
     student = school.program(STUDENT)
     asked = ["/api/lessons", "/api/shelf", "/api/search?q=勾股定理", "/api/search?q=新老师", "/", "/search?q=勾股定理"]
+    asked += ["/api/suggest?q=勾股", "/api/suggest?q=xinlaoshi", "/api/suggest?q=zhigei", "/search?q=新老诗"]
     before = [student.get(path).content for path in asked]
     school.publish("只给老师的勾股定理", consent=False, day=9, teacher="新老师", subject="新学科", grade="新年级")
     assert [student.get(path).content for path in asked] == before
@@ -152,7 +154,7 @@ def test_the_catalog_has_the_last_word_on_what_the_index_finds(school: School, k
     assert student.get("/api/search?q=勾股定理").json()["lessons"]
     school.catalog.lessons.set_consent(known.agreed.id, consent=False)
     found = student.get("/api/search?q=勾股定理").json()
-    assert found == {"query": "勾股定理", "lessons": [], "more": False}
+    assert (found["lessons"], found["more"], found["meant"], found["parts"]) == ([], False, [], [])
 
 
 def test_get_has_no_side_effects(school: School, known: Known) -> None:
