@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
@@ -38,12 +38,10 @@ from search.index import (
     record_of,
 )
 from search.passages import Passage
-from search.query import Piece, Plan, Query, Row, Sort
+from search.query import FILTERED, Piece, Plan, Query, Row, Sort
 from search.words import clean
 
 WHAT = "搜索索引"
-
-_EQUAL = ("subject", "grade", "school", "programme", "teacher", "language")  # fields that are filtered by equality
 
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
@@ -196,7 +194,7 @@ def _translated() -> Generator[None]:
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
-    for name in ("lesson_id", "seen", "kind", *_EQUAL):
+    for name in ("lesson_id", "seen", "kind", *FILTERED):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("consent", "is_written"):
         builder.add_boolean_field(name, indexed=True)
@@ -218,7 +216,7 @@ def _document(passage: Passage, terms: Terms) -> tantivy.Document:
         lesson_id=clean(passage.lesson_id),
         seen=json.dumps([clean(passage.lesson_id), clean(passage.school), passage.consent]),
         kind=passage.kind,
-        **{name: clean(getattr(passage, name)) for name in _EQUAL},
+        **{name: clean(getattr(passage, name)) for name in FILTERED},
         consent=passage.consent,
         is_written=passage.is_written,
         started_on=passage.started_on,
@@ -263,7 +261,7 @@ def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
         if tier == "sound":
             clauses.append((Occur.Must, alike))
         else:
-            ways = [_all([_nearly_piece(piece) for piece in plan.pieces])]
+            ways = [_all([_whole_or_words(piece, _nearly) for piece in plan.pieces])]
             ways += [_all([_nearly(row) for row in plan.stretches])] if plan.stretches else []
             clauses += [(Occur.MustNot, alike), (Occur.Must, _any(ways))]
     clauses.append((Occur.Should, TantivyQuery.const_score_query(_term("kind", "title"), _TITLE_BOOST)))
@@ -284,21 +282,22 @@ def _filters(query: Query) -> Iterator[TantivyQuery]:
 
 
 def _as_written(piece: Piece) -> TantivyQuery:
-    return _any([_row("units", piece.whole.units), _all([_row("units", word.units) for word in piece.words])])
+    return _whole_or_words(piece, lambda row: _row("units", row.units))
+
+
+def _whole_or_words(piece: Piece, query_of: Callable[[Row], TantivyQuery]) -> TantivyQuery:
+    whole = query_of(piece.whole)
+    return whole if len(piece.words) == 1 else _any([whole, _all([query_of(word) for word in piece.words])])
 
 
 def _as_it_sounds(piece: Piece) -> TantivyQuery:
-    ways = [_sounding(piece.whole), _all([_sounding(word) for word in piece.words])]
-    return _any([*ways, _term("initials", piece.initials)] if piece.initials else ways)
+    alike = _whole_or_words(piece, _sounding)
+    return _any([alike, _term("initials", piece.initials)]) if piece.initials else alike
 
 
 def _sounding(row: Row) -> TantivyQuery:
     readings = [_together("sounds", map(near.pair, heard.sounds, heard.sounds[1:])) for heard in row.readings]
     return _any([_row("units", row.units), *readings])
-
-
-def _nearly_piece(piece: Piece) -> TantivyQuery:
-    return _any([_nearly(piece.whole), _all([_nearly(word) for word in piece.words])])
 
 
 def _nearly(row: Row) -> TantivyQuery:

@@ -16,10 +16,9 @@ from search import near
 from search.index import Terms, Tier, record_of
 from search.near import Heard
 from search.passages import Passage
-from search.query import Piece, Plan, Query, Row
+from search.query import FILTERED, Piece, Plan, Query, Row
 from search.words import clean
 
-_EQUAL = ("subject", "grade", "school", "programme", "teacher", "language")
 _MAX_TERMS = 10  # Meilisearch drops what a query has beyond these; a quoted one counts as one
 _MAX_WAYS = 16  # queries in one round trip
 _MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
@@ -38,7 +37,7 @@ def document_of(lesson_id: str, generation: int, number: int, passage: Passage, 
         "is_written": passage.is_written,
         "started_on": passage.started_on,
         "lesson_ms": passage.lesson_ms,
-        **{name: clean(getattr(passage, name)) for name in _EQUAL},
+        **{name: clean(getattr(passage, name)) for name in FILTERED},
         **_searchable(terms),
         "record": record_of(passage, terms),
     }

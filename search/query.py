@@ -30,6 +30,9 @@ _FILLERS = """
 FILLERS = frozenset(_FILLERS.split())
 
 
+# Passages are filtered by these being equal; engines keep a field for each.
+FILTERED = ("subject", "grade", "school", "programme", "teacher", "language")
+
 STUDENTS = Scope()
 STAFF = Scope(consented_only=False)
 
@@ -90,16 +93,7 @@ class Query:
     @property
     def filters(self) -> dict[str, str]:
         """The filters by equality that are set, by the name of the passage's field."""
-        asked = {
-            "subject": self.subject,
-            "grade": self.grade,
-            "school": self.school,
-            "lesson_id": self.lesson_id,
-            "programme": "" if self.programme is None else self.programme.value,
-            "teacher": self.teacher,
-            "language": self.language,
-        }
-        return {name: value for name, value in asked.items() if value}
+        return {name: str(value) for name in ("lesson_id", *FILTERED) if (value := getattr(self, name))}
 
     @property
     def ranges(self) -> dict[str, Between]:

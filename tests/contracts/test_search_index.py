@@ -383,6 +383,14 @@ likely = st.lists(
         [
             "勾股定理",
             "沟谷",
+            "勾股定义",
+            "ggdl",
+            "32",
+            "两百",
+            "拋物線",
+            "3.14",
+            "กำ",
+            "עברית",
             "gougu",
             "tiantian",
             "e\u0301",
@@ -425,7 +433,7 @@ def test_any_filter_value_is_answered(library: SearchIndex, text: str, value: st
 
 @reading
 @given(
-    text=st.sampled_from(["勾股定理", "天天", "pythagorean", "李老师"]),
+    text=st.sampled_from(["勾股定理", "勾股顶泥", "ggdl", "tiantian", "天天", "pythagorean", "李老师"]),
     scope=st.builds(Scope, st.booleans(), st.none() | st.frozensets(st.sampled_from([*SCHOOLS, "elsewhere", '"']))),
 )
 def test_what_is_found_is_what_the_scope_admits(library: SearchIndex, text: str, scope: Scope) -> None:
