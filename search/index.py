@@ -15,7 +15,7 @@ from itertools import groupby, pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from archive.model import Programme
-from search import near, sounds, words
+from search import near, sounds, suggest, words
 from search.hits import RANK, Candidate, Hit, Results, hit_of
 from search.near import Heard
 from search.passages import EDITION, Jump, Passage
@@ -116,6 +116,7 @@ def ready(passages: Iterable[Passage]) -> list[Ready]:
 def warm() -> None:
     """Load the dictionaries now (some 3 s of CPU), so that the first search need not wait. Safe from any thread."""
     sounds.readings(sounds.syllables("勾股dingli"))
+    suggest.curriculum()
 
 
 def terms_of(passage: Passage) -> Terms:
