@@ -33,6 +33,7 @@ import tantivy
 from bench.classroom import cues_of, lessons, misheard, queries
 from search import embedded
 from search.embedded import TantivyIndex
+from search.embedded_terms import query_of
 from search.index import Ready, Tier, answer, ready, warm
 from search.passages import Passage, passages_of
 from search.query import Plan, Query
@@ -152,7 +153,7 @@ def _bare_s(searcher: tantivy.Searcher, query: Query) -> float:
     asked: list[tuple[tantivy.Query, int, int]] = []
 
     def propose(plan: Plan, tier: Tier, limit: int) -> Iterator[embedded.Candidate]:
-        engine_query = embedded._query(plan, tier, query)  # pyright: ignore[reportPrivateUsage]
+        engine_query = query_of(plan, tier, query)
         asked.append((engine_query, limit, 0))
         found = embedded._candidates(searcher, engine_query, limit, query.sort)  # pyright: ignore[reportPrivateUsage]
         for taken, candidate in enumerate(found, 1):

@@ -11,17 +11,15 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import combinations
 from pathlib import Path
 
 import tantivy
-from tantivy import FieldType, Occur
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
-from search import near
+from search.embedded_terms import SCHEMA, document_of, query_of
 from search.hits import Results
 from search.index import (
     NAME,
@@ -30,15 +28,12 @@ from search.index import (
     Counts,
     Ready,
     Seen,
-    Terms,
-    Tier,
     answer,
     candidate_of,
     ready,
-    record_of,
 )
 from search.passages import Passage
-from search.query import FILTERED, Piece, Plan, Query, Row, Sort
+from search.query import Query, Sort
 from search.words import clean
 
 WHAT = "搜索索引"
@@ -46,9 +41,6 @@ WHAT = "搜索索引"
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
 _LOCK_POLL_S = 0.02
-# BM25 of a passage stays below some tens; these make tiers of what is a sum of scores.
-_IN_A_ROW_BOOST = 1000.0
-_TITLE_BOOST = 100.0
 
 
 class TantivyIndex:
@@ -68,7 +60,7 @@ class TantivyIndex:
         if not lessons:
             return
         # The slow part comes before the lock.
-        documents = [_document(passage, terms) for passages in lessons.values() for passage, terms in passages]
+        documents = [document_of(passage, terms) for passages in lessons.values() for passage, terms in passages]
         with self._writer() as writer:
             for lesson_id in lessons:
                 writer.delete_documents_by_term("lesson_id", clean(lesson_id))
@@ -83,7 +75,7 @@ class TantivyIndex:
         if searcher is None:
             return Results()
         return answer(
-            query, lambda plan, tier, limit: _candidates(searcher, _query(plan, tier, query), limit, query.sort)
+            query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
         )
 
     def seen(self) -> set[Seen]:
@@ -135,7 +127,7 @@ class TantivyIndex:
         """A writer that commits at the end, all or nothing."""
         with self._locked(), _translated():
             self._folder.mkdir(exist_ok=True)
-            index = tantivy.Index(_schema(), path=str(self._folder))
+            index = tantivy.Index(SCHEMA, path=str(self._folder))
             writer = index.writer(_HEAP_BYTES, 1)
             try:
                 yield writer
@@ -192,44 +184,6 @@ def _translated() -> Generator[None]:
         raise Unavailable(WHAT, f"panic: {str(error)[:300]}", REBUILD_ZH) from error
 
 
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for name in ("lesson_id", "seen", "kind", *FILTERED):
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in ("consent", "is_written"):
-        builder.add_boolean_field(name, indexed=True)
-    for name in ("started_on", "lesson_ms"):
-        builder.add_integer_field(name, fast=True)
-    builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
-    builder.add_text_field("units", tokenizer_name="whitespace", index_option="position")
-    for name in ("sounds", "near", "initials"):  # pairs of neighbours: far rarer than syllables, and no places to keep
-        builder.add_text_field(name, tokenizer_name="whitespace", index_option="basic")
-    builder.add_bytes_field("record", stored=True)
-    return builder.build()
-
-
-_SCHEMA = _schema()
-
-
-def _document(passage: Passage, terms: Terms) -> tantivy.Document:
-    return tantivy.Document(
-        lesson_id=clean(passage.lesson_id),
-        seen=json.dumps([clean(passage.lesson_id), clean(passage.school), passage.consent]),
-        kind=passage.kind,
-        **{name: clean(getattr(passage, name)) for name in FILTERED},
-        consent=passage.consent,
-        is_written=passage.is_written,
-        started_on=passage.started_on,
-        lesson_ms=passage.lesson_ms,
-        words=" ".join(terms.words),
-        units=" ".join(unit.text for unit in terms.units),
-        sounds=" ".join(terms.sound_pairs),
-        near=" ".join(terms.near_pairs),
-        initials=" ".join(terms.initials),
-        record=record_of(passage, terms).encode(errors="surrogatepass"),
-    )
-
-
 def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int, sort: Sort) -> Iterator[Candidate]:
     order = "started_on" if sort is Sort.NEWEST else None  # descending, as the library does by itself
     with _translated():
@@ -244,93 +198,3 @@ def _seen(searcher: tantivy.Searcher) -> set[Seen]:
     with _translated():  # the query leaves out terms of which only deleted documents are left
         found = searcher.terms_with_prefix("seen", "", TantivyQuery.all_query())
     return {Seen(*json.loads(term)) for term, _ in found}
-
-
-def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
-    exact = _all([_as_written(piece) for piece in plan.pieces])
-    clauses = [(Occur.Must, _unscored(clause)) for clause in _filters(query)]
-    if tier == "exact":
-        clauses.append((Occur.Must, exact))
-        for rows in filter(None, ([piece.whole for piece in plan.pieces], plan.stretches)):
-            in_a_row = _all([_row("units", row.units) for row in rows])
-            clauses.append((Occur.Should, TantivyQuery.const_score_query(in_a_row, _IN_A_ROW_BOOST)))
-        clauses += [(Occur.Should, _term("words", term)) for piece in plan.pieces for term in piece.terms]
-    else:
-        alike = _all([_as_it_sounds(piece) for piece in plan.pieces])
-        clauses.append((Occur.MustNot, exact))
-        if tier == "sound":
-            clauses.append((Occur.Must, alike))
-        else:
-            ways = [_all([_whole_or_words(piece, _nearly) for piece in plan.pieces])]
-            ways += [_all([_nearly(row) for row in plan.stretches])] if plan.stretches else []
-            clauses += [(Occur.MustNot, alike), (Occur.Must, _any(ways))]
-    clauses.append((Occur.Should, TantivyQuery.const_score_query(_term("kind", "title"), _TITLE_BOOST)))
-    return TantivyQuery.boolean_query(clauses)
-
-
-def _filters(query: Query) -> Iterator[TantivyQuery]:
-    for name, value in query.filters.items():
-        yield _term(name, value)
-    for name, between in query.ranges.items():
-        yield TantivyQuery.range_query(_SCHEMA, name, FieldType.Integer, between.least, between.most)
-    if query.is_written is not None:
-        yield TantivyQuery.term_query(_SCHEMA, "is_written", query.is_written)
-    if query.scope.consented_only:
-        yield TantivyQuery.term_query(_SCHEMA, "consent", True)
-    if query.scope.schools is not None:
-        yield _any([_term("school", clean(school)) for school in sorted(query.scope.schools)])
-
-
-def _as_written(piece: Piece) -> TantivyQuery:
-    return _whole_or_words(piece, lambda row: _row("units", row.units))
-
-
-def _whole_or_words(piece: Piece, query_of: Callable[[Row], TantivyQuery]) -> TantivyQuery:
-    whole = query_of(piece.whole)
-    return whole if len(piece.words) == 1 else _any([whole, _all([query_of(word) for word in piece.words])])
-
-
-def _as_it_sounds(piece: Piece) -> TantivyQuery:
-    alike = _whole_or_words(piece, _sounding)
-    return _any([alike, _term("initials", piece.initials)]) if piece.initials else alike
-
-
-def _sounding(row: Row) -> TantivyQuery:
-    readings = [_together("sounds", map(near.pair, heard.sounds, heard.sounds[1:])) for heard in row.readings]
-    return _any([_row("units", row.units), *readings])
-
-
-def _nearly(row: Row) -> TantivyQuery:
-    ways = [_row("units", row.units)]
-    for heard in row.readings:
-        if heard.is_sure:
-            ways += [_together("near", pairs) for pairs in near.sieve(heard)]
-        if len(heard.units) == 3:
-            ways += [_row("units", two) for two in combinations(heard.units, 2)]
-    return _any(ways)
-
-
-def _together(name: str, terms: Iterable[str]) -> TantivyQuery:
-    return _all([_term(name, term) for term in terms])
-
-
-def _row(name: str, terms: Sequence[str]) -> TantivyQuery:
-    if len(terms) == 1:  # a phrase of one term is a panic
-        return _term(name, terms[0])
-    return TantivyQuery.phrase_query(_SCHEMA, name, list(terms))
-
-
-def _term(name: str, value: str) -> TantivyQuery:
-    return TantivyQuery.term_query(_SCHEMA, name, value)
-
-
-def _all(queries: Sequence[TantivyQuery]) -> TantivyQuery:
-    return TantivyQuery.boolean_query([(Occur.Must, query) for query in queries])
-
-
-def _any(queries: Sequence[TantivyQuery]) -> TantivyQuery:
-    return TantivyQuery.boolean_query([(Occur.Should, query) for query in queries])
-
-
-def _unscored(query: TantivyQuery) -> TantivyQuery:
-    return TantivyQuery.const_score_query(query, 0.0)

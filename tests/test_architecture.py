@@ -9,7 +9,7 @@ SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob
 HOMES = {
     "minio": {"archive/store.py"},
     "dbos": {"ingest/engine.py", "ingest/workflow.py"},
-    "tantivy": {"search/embedded.py"},
+    "tantivy": {"search/embedded.py", "search/embedded_terms.py"},
     "meilisearch": {"search/meili.py"},
     "rjieba": {"search/words.py"},
     "pypinyin": {"search/sounds.py"},
