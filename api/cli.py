@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from archive.catalog import Catalog
@@ -35,6 +36,7 @@ app.add_typer(transcripts, name="transcript")
 glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)
 app.add_typer(glossaries, name="glossary")
 out = Console()
+_REINDEXING = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}
 
 EXPORTS = ("vtt", "srt", "txt", "md")
@@ -208,6 +210,25 @@ def reprocess(
     redo = ([STEPS[step]] if step != "all" else list(STEPS.values())) if force else []
     count = order_reprocessing(settings(), lesson or [], redo=redo)
     out.print(f"已安排 {count} 节课；用 huikan lessons 查看进度。")
+
+
+@app.command()
+def reindex(
+    lesson: Annotated[list[str] | None, typer.Argument(help="课程编号；不给则为全部课程。")] = None,
+    changed: Annotated[bool, typer.Option("--changed", help="只补索引里缺少或过时的课。")] = False,  # noqa: FBT002
+) -> None:
+    """重建搜索索引：在旁边建好新的、核对无误再换上，其间照常搜索；中断后再运行会接着做。"""
+    from api.operate import build_index, index_some
+
+    chosen = settings()
+    with Progress(*_REINDEXING, console=Console(stderr=True)) as bar:
+        task = bar.add_task("建索引", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        count = index_some(chosen, lesson or [], show) if lesson or changed else build_index(chosen, show)
+    out.print(f"索引已更新：{count} 节课。" if lesson or changed else f"新索引已换上：{count} 节课。")
 
 
 @app.command()

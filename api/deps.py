@@ -16,6 +16,7 @@ from fastapi import Depends, Path, Request
 from api.access import NOBODY, Action, Attempts, Clock, Codes, Role, Sessions, Viewer, can
 from api.delivery import Playables
 from api.links import Links
+from api.names import Names
 from api.problems import absent, forbidden, not_entered, too_many
 from api.rendering import Pages
 from api.streaming import Media
@@ -66,6 +67,7 @@ class Web:
     playables: Playables
     media: Media
     pages: Pages
+    names: Names
 
     @property
     def catalog(self) -> Catalog:
@@ -83,6 +85,7 @@ def web_of(parts: Parts) -> Web:
         playables=Playables(parts.catalog, parts.clock),
         media=Media(parts.store, parts.settings.media_bucket, parts.clock),
         pages=Pages(),
+        names=Names(parts.catalog, parts.clock),
     )
 
 

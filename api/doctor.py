@@ -115,13 +115,16 @@ def _store(settings: Settings) -> Check:
 
 
 def _index(settings: Settings) -> Check:
-    index = open_index(settings)
+    catalog = open_catalog(settings)
+    index = open_index(settings, catalog)
     try:
-        return Check(
-            "检索索引", True, f"{'Meilisearch' if settings.meili_url else '内置'}，{len(index.lesson_ids())} 节课"
-        )
+        kind = "Meilisearch" if settings.meili_url else "内置"
+        late = len(catalog.indexing.orders())
+        note = f"{kind}，{index.counts().lessons} 节课" + (f"，{late} 节稍后可搜" if late else "")
+        return Check("检索索引", True, note)
     finally:
         index.close()
+        catalog.close()
 
 
 def _speech(settings: Settings) -> Check:

@@ -30,6 +30,9 @@ EXCERPT = 56  # characters: two lines on a phone, one on a desk
 BEFORE_MARK = 24
 _STOPS = "。！？；!?; "
 
+# Why a passage is shown that does not say what was typed.
+WHY_ZH = {"sound": "同音", "initials": "首字母相同", "near": "音近"}
+
 _SUBJECTS = (
     "语文 数学 英语 道德与法治 思想政治 政治 历史 地理 物理 化学 生物 科学 信息科技 信息技术 音乐 美术 体育 劳动"
 )
@@ -63,7 +66,7 @@ class Pages:
             "size": size,
             "roughly": roughly,
         }
-        globals_: dict[str, Any] = {"static": static_address, "query": query_string}
+        globals_: dict[str, Any] = {"static": static_address, "query": query_string, "why": WHY_ZH}
         cast(dict[str, Any], self._environment.filters).update(filters)
         cast(dict[str, Any], self._environment.globals).update(globals_)
 

@@ -205,7 +205,9 @@ class HitOut(_Model):
     kind: str = Field(description="title：课名、老师等；said：课堂上说的话")
     text: str
     marks: list[tuple[int, int]]
-    matched_by: str = Field(description="exact：字面相同；sound：读音相同")
+    matched_by: str = Field(
+        description="exact：字面相同；sound：同音；initials：拼音首字母相同；near：音近，或差一两个字"
+    )
     page: str
 
     @classmethod
@@ -233,6 +235,16 @@ class SearchOut(_Model):
     query: str
     lessons: list[FoundLesson]
     more: bool = Field(description="后面还有")
+    meant: list[str] = Field(description="没有搜到字面或同音的结果时：也许想找的词，每个都能搜到东西")
+    parts: list[str] = Field(description="几个词不在一处时：单独能搜到的词")
+    spelled: str = Field(description="字母按拼音理解时的读法，例如 gou gu ding li")
+
+
+class SuggestOut(_Model):
+    """What may be about to be typed; each finds something."""
+
+    query: str
+    suggestions: list[str]
 
 
 class ShelfOut(_Model):

@@ -5,6 +5,7 @@
     encodings   its ladder in the making, task by task
     transcripts what was said in it, edition by edition, and what teachers corrected
     lessons     what people may see
+    indexing    which lessons are to be indexed anew, and which index is searched
 
 Every public method of a desk is one transaction.
 """
@@ -12,6 +13,7 @@ Every public method of a desk is one transaction.
 from archive.arrivals import Arrivals
 from archive.database import Database
 from archive.encodings import Encodings
+from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.outputs import Outputs
 from archive.transcripts import Transcripts
@@ -27,6 +29,7 @@ class Catalog:
         self.encodings = Encodings(self.database)
         self.transcripts = Transcripts(self.database)
         self.lessons = Lessons(self.database)
+        self.indexing = Indexing(self.database)
 
     def migrate(self) -> None:
         self.database.migrate()

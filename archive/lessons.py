@@ -10,6 +10,7 @@ from sqlalchemy.sql.elements import SQLColumnExpression
 from archive.arrivals import titled
 from archive.database import Database
 from archive.errors import Absent
+from archive.indexing import order_index
 from archive.keys import IncomingKey
 from archive.model import Lesson, Programme, Scope, Shelf, Sidecar
 from archive.schema import lesson, recording
@@ -72,13 +73,20 @@ class Lessons:
                 programmes=counted(lesson.c.programme),
             )
 
+    def names(self, scope: Scope, *, limit: int) -> list[str]:
+        """Titles and teachers of the newest lessons within the scope, each once, titles first: for suggestions."""
+        newest = select(lesson.c.title, lesson.c.teacher).where(*_seen_by(scope)).order_by(lesson.c.started_at.desc())
+        with self._db.reading() as tx:
+            rows = tx.execute(newest.limit(limit)).all()
+        return list(dict.fromkeys([*(row.title for row in rows), *(row.teacher for row in rows if row.teacher)]))
+
     def every(self) -> list[Lesson]:
         """All lessons, for operators and for `verify`."""
         with self._db.reading() as tx:
             return [_lesson(row) for row in tx.execute(select(lesson).order_by(lesson.c.started_at.desc()))]
 
     def describe(self, lesson_id: str, sidecar: Sidecar) -> Lesson:
-        """Takes over what a sidecar (or an operator) says. Raises Absent. The caller re-indexes."""
+        """Takes over what a sidecar (or an operator) says. Raises Absent. Orders the lesson's indexing."""
         with self._db.writing() as tx:
             row = tx.execute(select(lesson).where(lesson.c.id == lesson_id)).one_or_none()
             if row is None:
@@ -94,15 +102,17 @@ class Lessons:
                 "consent": sidecar.consent,
             }
             tx.execute(update(lesson).where(lesson.c.id == lesson_id).values(values))
+            order_index(self._db, tx, [lesson_id])
             return _lesson(tx.execute(select(lesson).where(lesson.c.id == lesson_id)).one())
 
     def set_consent(self, lesson_id: str, *, consent: bool) -> Lesson:
-        """The guardians' word on one lesson, given or withdrawn. Raises Absent. The caller re-indexes."""
+        """The guardians' word on one lesson, given or withdrawn. Raises Absent. Orders the lesson's indexing."""
         with self._db.writing() as tx:
             tx.execute(update(lesson).where(lesson.c.id == lesson_id).values(consent=consent))
             row = tx.execute(select(lesson).where(lesson.c.id == lesson_id)).one_or_none()
             if row is None:
                 raise Absent(lesson_id)
+            order_index(self._db, tx, [lesson_id])
             return _lesson(row)
 
 
@@ -132,4 +142,5 @@ def _lesson(row: Row[Any]) -> Lesson:
         duration_ms=row.duration_ms,
         published_at=row.published_at.replace(tzinfo=UTC) if row.published_at else None,
         searchable_at=row.searchable_at.replace(tzinfo=UTC) if row.searchable_at else None,
+        indexed_at=row.indexed_at.replace(tzinfo=UTC) if row.indexed_at else None,
     )

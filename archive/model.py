@@ -306,6 +306,7 @@ class Lesson:
     duration_ms: int  # 0 until probed
     published_at: datetime | None = None
     searchable_at: datetime | None = None
+    indexed_at: datetime | None = None  # when its passages were last made; None while it is in no index
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,17 @@ from archive.model import (
     StageState,
     VideoTrack,
 )
-from archive.schema import encoding, lesson, obstacle, progress, publication, recording, rendition, transcript
+from archive.schema import (
+    encoding,
+    index_order,
+    lesson,
+    obstacle,
+    progress,
+    publication,
+    recording,
+    rendition,
+    transcript,
+)
 
 _RENDITION_FIELDS = tuple(Rendition.__dataclass_fields__)
 _STEP_OF_STAGE = {
@@ -149,20 +159,12 @@ class Outputs:
         at = row.published_at.replace(tzinfo=UTC)
         return Publication(row.lesson_id, row.recording_id, row.ladder_edition, row.speech_edition, at)
 
-    def mark_searchable(self, recording_id: str, index_edition: int, transcript_edition: int | None = None) -> None:
-        """The index holds this edition of the transcript, made into passages of that one."""
+    def mark_searchable(self, recording_id: str, index_edition: int) -> None:
         with self._db.writing() as tx:
             of_it = lesson.c.recording_id == recording_id
             first = func.coalesce(lesson.c.searchable_at, now())
-            told = {"index_edition": index_edition, "indexed_transcript": transcript_edition}
-            tx.execute(update(lesson).where(of_it).values(searchable_at=first, **told))
+            tx.execute(update(lesson).where(of_it).values(searchable_at=first, index_edition=index_edition))
             _clear(tx, recording_id, "index")
-
-    def indexed_transcript(self, recording_id: str) -> int | None:
-        """The edition that can be found in the index; None for none, or when nobody noted it."""
-        with self._db.reading() as tx:
-            wanted = select(lesson.c.indexed_transcript).where(lesson.c.recording_id == recording_id)
-            return tx.execute(wanted).scalar_one_or_none()
 
     # --- what stands in the way, and how far it is ------------------------------------------------------------------
 
@@ -230,6 +232,16 @@ class Outputs:
                 row.step: _obstacle(row)
                 for row in tx.execute(select(obstacle).where(obstacle.c.recording_id == recording_id))
             }
+            late = tx.execute(
+                select(index_order)
+                .join(lesson, lesson.c.id == index_order.c.lesson_id)
+                .where(lesson.c.recording_id == recording_id, index_order.c.attempts > 0)
+            ).one_or_none()
+        if late is not None:
+            since, retry_at = (at.replace(tzinfo=UTC) for at in (late.ordered_at, late.retry_at))
+            waiting["index"] = Obstacle(
+                recording_id, "index", "search-delayed", late.reason_zh, since, late.attempts, retry_at
+            )
         done = {
             Stage.RECEIVED: True,
             Stage.PROBED: found.probe is not None,

@@ -67,9 +67,10 @@ lesson = Table(
     Column("published_at", DateTime),
     Column("searchable_at", DateTime),
     Column("index_edition", Integer),
-    Column("indexed_transcript", Integer),
+    Column("indexed_at", DateTime),
     UniqueConstraint("school", "room", "started_at", "part", "take"),
     Index(None, "published_at", "started_at"),
+    Index(None, "indexed_at"),
 )
 
 recording = Table(
@@ -235,4 +236,28 @@ executor = Table(
     Column("id", String(80), primary_key=True),
     Column("started_at", DateTime, nullable=False),
     Column("beat_at", DateTime, nullable=False),
+)
+
+# One row for each lesson whose passages are to be made anew: written with the change, deleted when it can be found.
+index_order = Table(
+    "index_order",
+    metadata,
+    Column("lesson_id", String(26), ForeignKey("lesson.id"), primary_key=True),
+    Column("ordered_at", DateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", DateTime, nullable=False),
+    Column("reason_zh", Text),
+    Index(None, "retry_at"),
+)
+
+# One row for each index that was built beside another; the one that went live last is searched.
+index_edition = Table(
+    "index_edition",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("edition", Integer, nullable=False),
+    Column("begun_at", DateTime, nullable=False),
+    Column("cursor", String(26), nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("live_at", DateTime),
 )

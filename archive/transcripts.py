@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from archive.database import Database, now
 from archive.errors import Absent, Unavailable
+from archive.indexing import order_index_of
 from archive.keys import transcript_key
 from archive.model import Change, Correction, Cue, CueDetail, CueWord, Remark, Span, Transcript, TranscriptHead
 from archive.schema import correction, cue, heard, obstacle, progress, recording, transcript
@@ -37,7 +38,7 @@ class Transcripts:
         """
         try:
             with self._db.writing() as tx:
-                write_transcript(tx, made)
+                write_transcript(self._db, tx, made)
                 for each in corrections:
                     _write_correction(tx, each)
         except IntegrityError as error:
@@ -90,7 +91,7 @@ class Transcripts:
         with self._db.writing() as tx:
             if read_transcript(tx, recording_id, edition) is None:
                 raise Absent(f"{recording_id} e{edition}")
-            _choose(tx, recording_id, edition)
+            _choose(self._db, tx, recording_id, edition)
 
     def keys(self, recording_id: str) -> tuple[str, ...]:
         """Where the transcripts of a recording lie in the media bucket, of every edition."""
@@ -162,7 +163,7 @@ class Transcripts:
             tx.execute(update(heard).where(mine).values(made=dict(made)))
 
 
-def write_transcript(tx: Connection, made: Transcript) -> None:
+def write_transcript(database: Database, tx: Connection, made: Transcript) -> None:
     same = {"recording_id": made.recording_id, "edition": made.edition}
     tx.execute(
         transcript.insert().values(
@@ -189,7 +190,7 @@ def write_transcript(tx: Connection, made: Transcript) -> None:
     ]
     if rows:
         tx.execute(cue.insert(), rows)
-    _choose(tx, made.recording_id, made.edition)
+    _choose(database, tx, made.recording_id, made.edition)
     for table in (obstacle, progress):
         tx.execute(delete(table).where(table.c.recording_id == made.recording_id, table.c.step == "speech"))
 
@@ -216,8 +217,10 @@ def read_transcript(tx: Connection, recording_id: str, edition: int) -> Transcri
     )
 
 
-def _choose(tx: Connection, recording_id: str, edition: int) -> None:
+def _choose(database: Database, tx: Connection, recording_id: str, edition: int) -> None:
+    """It counts from now on, and what the index holds of another one is out of date."""
     tx.execute(update(recording).where(recording.c.id == recording_id).values(transcript_edition=edition))
+    order_index_of(database, tx, recording_id)
 
 
 def _write_correction(tx: Connection, made: Correction) -> None:

@@ -110,6 +110,7 @@ def index_what_is_heard(runtime: Runtime, recording_id: str) -> None:
     heard = _put_together(runtime.catalog.transcripts.stretches(recording_id, plan.digest))
     if heard.utterances:
         runtime.index.replace(plan.lesson.id, passages.passages_of(plan.lesson, plan.cues_of(heard)))
+        runtime.catalog.indexing.note_indexed([plan.lesson.id])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from archive.catalog import Catalog
 from archive.settings import Settings, secret
 from archive.store import ObjectStore
+from ingest.indexes import LiveIndex
 from search.embedded import TantivyIndex
 from search.index import SearchIndex
 from search.meili import MeiliIndex
@@ -22,7 +23,7 @@ class Runtime:
     settings: Settings
     catalog: Catalog
     store: ObjectStore
-    index: SearchIndex
+    index: LiveIndex
     speech: SpeechEngine
     stopping: Callable[[], bool] = lambda: False
 
@@ -54,14 +55,15 @@ def open_store(settings: Settings, endpoint: str = "") -> ObjectStore:
     )
 
 
-def open_index(settings: Settings) -> SearchIndex:
+def open_index(settings: Settings, catalog: Catalog) -> LiveIndex:
+    return LiveIndex(lambda name: _index_of(settings, name), catalog.indexing)
+
+
+def _index_of(settings: Settings, name: str) -> SearchIndex:
     if settings.meili_url:
-        return MeiliIndex(
-            settings.meili_url,
-            settings.meili_key.get_secret_value() if settings.meili_key else "",
-            settings.meili_index,
-        )
-    return TantivyIndex(settings.home / "index")
+        key = settings.meili_key.get_secret_value() if settings.meili_key else ""
+        return MeiliIndex(settings.meili_url, key, settings.meili_index, name=name)
+    return TantivyIndex(settings.home / "index", name=name)
 
 
 def open_speech(settings: Settings) -> ChildEngine:
@@ -80,11 +82,12 @@ def open_speech(settings: Settings) -> ChildEngine:
 
 
 def open_runtime(settings: Settings, *, endpoint: str = "", stopping: Callable[[], bool] = lambda: False) -> Runtime:
+    catalog = open_catalog(settings)
     return Runtime(
         settings=settings,
-        catalog=open_catalog(settings),
+        catalog=catalog,
         store=open_store(settings, endpoint),
-        index=open_index(settings),
+        index=open_index(settings, catalog),
         speech=open_speech(settings),
         stopping=stopping,
     )

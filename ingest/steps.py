@@ -9,10 +9,10 @@ test, a shell or another engine can call them.
 from archive.crash import crash_point
 from archive.errors import Unavailable
 from archive.model import Probe, Publication
+from ingest.indexing import carry_out
 from ingest.probe import Acceptance, probe
 from ingest.runtime import Runtime
 from ingest.workspace import forget, local_source
-from search import passages
 from transcode import ladder
 
 
@@ -30,24 +30,16 @@ def probe_recording(runtime: Runtime, recording_id: str) -> Probe:
 
 
 def index_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) -> None:
-    """Replaces the lesson's passages; done when they can be found.
-
-    While the transcript is still to come, the title and the teacher can be found already; the step is then not done yet.
+    """Makes the lesson's passages anew, or leaves the order for it where the index is unavailable: that is no reason to
+    wait with publishing. While the transcript is still to come, the title and the teacher can be found already.
     """
-    recording = runtime.catalog.outputs.recording(recording_id)
-    lesson = runtime.catalog.lessons.get(recording.lesson_id)
-    transcript = runtime.catalog.transcripts.current(recording_id)
-    newest = transcript.edition if transcript else None
-    if (
-        lesson.searchable_at is not None
-        and not redo
-        and runtime.catalog.outputs.indexed_transcript(recording_id) == newest
-    ):
-        return
-    runtime.index.replace(lesson.id, passages.passages_of(lesson, transcript.cues if transcript else ()))
-    crash_point("index:replaced")
-    if transcript is not None:
-        runtime.catalog.outputs.mark_searchable(recording_id, passages.EDITION, transcript.edition)
+    indexing = runtime.catalog.indexing
+    lesson = runtime.catalog.lessons.get(runtime.catalog.outputs.recording(recording_id).lesson_id)
+    if redo or lesson.indexed_at is None:
+        indexing.order([lesson.id])
+    order = indexing.of(lesson.id)
+    if order is not None:
+        carry_out(runtime, order)
 
 
 def publish_recording(runtime: Runtime, recording_id: str) -> Publication:

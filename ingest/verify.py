@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from archive.keys import CAPTION_EXTENSIONS, poster_key, progressive_key, still_key
 from archive.model import Lesson
+from ingest.indexing import wanted
 from ingest.runtime import Runtime
 from transcode.board import BOARD_VTT, STORYBOARD_VTT
 from transcode.playlist import KEYFRAMES_NAME
@@ -18,8 +19,8 @@ _REDO_ZH = "请运行 huikan reprocess --step transcode --force。"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One disagreement. `code` is stable: missing-object, missing-output, wrong-size, not-indexed, index-orphan,
-    unreferenced."""
+    """One disagreement. `code` is stable: missing-object, missing-output, wrong-size, not-indexed,
+    wrong-visibility, index-orphan, unreferenced."""
 
     code: str
     subject: str
@@ -40,7 +41,7 @@ def verify(runtime: Runtime) -> Checked:
     objects = {found.key: found.size_bytes for found in runtime.store.list(runtime.media)}
     lessons = runtime.catalog.lessons.every()
     walk = _Walk(runtime, objects)
-    findings = [*walk.recordings(), *walk.publications(lessons), *_index(runtime, lessons), *walk.strays()]
+    findings = [*walk.recordings(), *walk.publications(lessons), *_index(runtime), *walk.strays()]
     return Checked(len(lessons), len(objects), tuple(findings))
 
 
@@ -141,10 +142,14 @@ def files_named_in(playlist: str) -> tuple[str, ...]:
     return (*maps, *(line for line in lines if not line.startswith("#")))
 
 
-def _index(runtime: Runtime, lessons: list[Lesson]) -> Iterator[Finding]:
-    indexed = runtime.index.lesson_ids()
-    wanted = {lesson.id for lesson in lessons if lesson.searchable_at is not None}
-    for lesson_id in sorted(wanted - indexed):
-        yield Finding("not-indexed", lesson_id, "请运行 huikan reprocess --step index --force。")
-    for lesson_id in sorted(indexed - {lesson.id for lesson in lessons}):
-        yield Finding("index-orphan", lesson_id, "索引里有目录库没有的课程，请重建索引。")
+def _index(runtime: Runtime) -> Iterator[Finding]:
+    """The index holds the lessons that the catalog says, for whom the catalog says. What is ordered is on its way."""
+    ordered = {order.lesson_id for order in runtime.catalog.indexing.orders()}
+    should, found = wanted(runtime), runtime.index.seen()
+    lessons, indexed = {one.lesson_id for one in should}, {one.lesson_id for one in found}
+    for lesson_id in sorted(lessons - indexed - ordered):
+        yield Finding("not-indexed", lesson_id, f"请运行 huikan reindex {lesson_id}。")
+    for lesson_id in sorted({one.lesson_id for one in should ^ found} & lessons & indexed - ordered):
+        yield Finding("wrong-visibility", lesson_id, f"索引里的可见范围已过时，请运行 huikan reindex {lesson_id}。")
+    for lesson_id in sorted(indexed - {lesson.id for lesson in runtime.catalog.lessons.every()}):
+        yield Finding("index-orphan", lesson_id, "索引里有目录库没有的课程，请运行 huikan reindex --changed。")

@@ -20,7 +20,7 @@ from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
-from ingest import engine, workspace
+from ingest import engine, indexing, workspace
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
 from ingest.workflow import Road
@@ -63,7 +63,8 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
-        _every(_SWEEP_EVERY_S, stop, "index", lambda: mend_index(runtime, runs))
+        _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
+        _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
         stop.wait()
         log.info("worker stops", executor=name)
         _leave(lease)
@@ -89,20 +90,6 @@ def catch_up(runtime: Runtime, runs: engine.Runs) -> int:
     lost = [found for found in outputs.unfinished() if found not in hindered]
     for recording_id in lost:
         runs.process(recording_id)
-    return len(lost)
-
-
-def mend_index(runtime: Runtime, runs: engine.Runs) -> int:
-    """Indexes anew what the index lacks: after an upgrade of its edition, a lost directory, another engine.
-
-    Returns how many lessons were ordered.
-    """
-    indexed = runtime.index.lesson_ids()
-    lost = [lesson for lesson in runtime.catalog.lessons.every() if lesson.searchable_at and lesson.id not in indexed]
-    for lesson in lost:
-        runs.process(lesson.recording_id, redo=["index"], priority=engine.BATCH)
-    if not lost and runtime.index.is_stale:
-        runtime.index.drop_stale()
     return len(lost)
 
 

@@ -1,28 +1,39 @@
 """The embedded index: tantivy in a folder. One process writes at a time, any number read and see each commit at once.
 
-The folder has one index for each edition (`e1/`) and `writer.lock`. Only writers create anything; a reader of an index that
+The folder has one index for each name (`e2/`) and `writer.lock`. Only writers create anything; a reader of an index that
 is not there finds nothing. The lock is held by the kernel for the process (flock), so a killed writer blocks nobody, and
 what it had not committed is as if it had never begun.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import tantivy
-from tantivy import Occur
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
+from search.embedded_terms import SCHEMA, document_of, query_of
 from search.hits import Results
-from search.index import REBUILD_ZH, Candidate, Counts, Terms, Tier, answer, candidate_of, record_of, terms_of
-from search.passages import EDITION, Passage
-from search.query import Piece, Plan, Query, Row
+from search.index import (
+    NAME,
+    REBUILD_ZH,
+    Candidate,
+    Counts,
+    Ready,
+    Seen,
+    answer,
+    candidate_of,
+    ready,
+)
+from search.passages import Passage
+from search.query import Query, Sort
 from search.words import clean
 
 WHAT = "搜索索引"
@@ -30,29 +41,29 @@ WHAT = "搜索索引"
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
 _LOCK_POLL_S = 0.02
-# BM25 of a passage stays below some tens; these make tiers of what is a sum of scores.
-_IN_A_ROW_BOOST = 1000.0
-_TITLE_BOOST = 100.0
 
 
 class TantivyIndex:
     """The embedded adapter of SearchIndex. Threads may share one object."""
 
-    def __init__(self, path: Path, *, edition: int = EDITION) -> None:
+    def __init__(self, path: Path, *, name: str = NAME) -> None:
         self._path = path
-        self._folder = path / f"e{edition}"
+        self._folder = path / name
         self._reading = threading.Lock()
         self._index: tantivy.Index | None = None
         self._seen: tuple[int, int, int] | None = None  # which meta.json the reader has loaded
 
-    @property
-    def is_stale(self) -> bool:
-        return any(folder != self._folder for folder in self._editions())
-
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
-        documents = [_document(passage, terms_of(passage)) for passage in passages]  # the slow part, before the lock
+        self.replace_many({lesson_id: ready(passages)})
+
+    def replace_many(self, lessons: Mapping[str, Sequence[Ready]]) -> None:
+        if not lessons:
+            return
+        # The slow part comes before the lock.
+        documents = [document_of(passage, terms) for passages in lessons.values() for passage, terms in passages]
         with self._writer() as writer:
-            writer.delete_documents_by_term("lesson_id", clean(lesson_id))
+            for lesson_id in lessons:
+                writer.delete_documents_by_term("lesson_id", clean(lesson_id))
             for document in documents:
                 writer.add_document(document)
 
@@ -63,35 +74,35 @@ class TantivyIndex:
         searcher = self._searcher()
         if searcher is None:
             return Results()
-        return answer(query, lambda plan, tier, limit: _candidates(searcher, _query(plan, tier, query), limit))
+        return answer(
+            query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
+        )
 
-    def lesson_ids(self) -> set[str]:
+    def seen(self) -> set[Seen]:
         searcher = self._searcher()
-        return set() if searcher is None else _lesson_ids(searcher)
+        return set() if searcher is None else _seen(searcher)
 
     def counts(self) -> Counts:
         searcher = self._searcher()
-        return Counts(0, 0) if searcher is None else Counts(len(_lesson_ids(searcher)), searcher.num_docs)
+        if searcher is None:
+            return Counts(0, 0)
+        return Counts(len({one.lesson_id for one in _seen(searcher)}), searcher.num_docs)
 
-    def drop_stale(self) -> None:
-        self._drop([folder for folder in self._editions() if folder != self._folder])
+    def others(self) -> list[str]:
+        return sorted({f.name for f in self._path.glob("e[0-9]*") if f.is_dir()} - {self._folder.name})
 
-    def reset(self) -> None:
-        self._drop(self._editions())
+    def drop(self, names: Iterable[str]) -> None:
+        with self._locked(), _translated():
+            for name in {*names} & {*self.others(), self._folder.name}:
+                folder = self._path / name
+                if folder.exists():  # at once gone for readers, even if deleting is interrupted
+                    folder.rename(self._path / f"dropped-{name}-{time.time_ns()}")
+            for doomed in self._path.glob("dropped-*"):
+                shutil.rmtree(doomed)
 
     def close(self) -> None:
         with self._reading:
             self._index, self._seen = None, None
-
-    def _editions(self) -> list[Path]:
-        return [folder for folder in self._path.glob("e[0-9]*") if folder.is_dir()]
-
-    def _drop(self, folders: Sequence[Path]) -> None:
-        with self._locked(), _translated():
-            for folder in folders:  # at once gone for readers, even if deleting is interrupted
-                folder.rename(self._path / f"dropped-{folder.name}-{time.time_ns()}")
-            for doomed in self._path.glob("dropped-*"):
-                shutil.rmtree(doomed)
 
     def _searcher(self) -> tantivy.Searcher | None:
         """A view of the newest commit; None while nothing was ever indexed."""
@@ -116,7 +127,7 @@ class TantivyIndex:
         """A writer that commits at the end, all or nothing."""
         with self._locked(), _translated():
             self._folder.mkdir(exist_ok=True)
-            index = tantivy.Index(_schema(), path=str(self._folder))
+            index = tantivy.Index(SCHEMA, path=str(self._folder))
             writer = index.writer(_HEAP_BYTES, 1)
             try:
                 yield writer
@@ -173,103 +184,17 @@ def _translated() -> Generator[None]:
         raise Unavailable(WHAT, f"panic: {str(error)[:300]}", REBUILD_ZH) from error
 
 
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for name in ("lesson_id", "kind", "subject", "grade", "school", "programme"):
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    builder.add_boolean_field("consent", indexed=True)
-    builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
-    builder.add_text_field("units", tokenizer_name="whitespace", index_option="position")
-    builder.add_text_field("sounds", tokenizer_name="whitespace", index_option="position")
-    builder.add_bytes_field("record", stored=True)
-    return builder.build()
-
-
-_SCHEMA = _schema()
-
-
-def _document(passage: Passage, terms: Terms) -> tantivy.Document:
-    return tantivy.Document(
-        lesson_id=clean(passage.lesson_id),
-        kind=passage.kind,
-        subject=clean(passage.subject),
-        grade=clean(passage.grade),
-        school=clean(passage.school),
-        programme=passage.programme.value,
-        consent=passage.consent,
-        words=" ".join(terms.words),
-        units=" ".join(terms.units),
-        sounds=" ".join(terms.sounds),
-        record=record_of(passage, terms).encode(),
-    )
-
-
-def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int) -> Iterator[Candidate]:
+def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int, sort: Sort) -> Iterator[Candidate]:
+    order = "started_on" if sort is Sort.NEWEST else None  # descending, as the library does by itself
     with _translated():
-        found = searcher.search(query, limit, count=False).hits
+        found = searcher.search(query, limit, count=False, order_by_field=order).hits
     for score, address in found:  # read one by one: most searches need a third of them
         with _translated():
-            candidate = candidate_of(searcher.doc(address)["record"][0].decode(), score)
+            candidate = candidate_of(searcher.doc(address)["record"][0].decode(errors="surrogatepass"), score)
         yield candidate
 
 
-def _lesson_ids(searcher: tantivy.Searcher) -> set[str]:
-    with _translated():
-        return {term for term, _ in searcher.terms_with_prefix("lesson_id", "")}
-
-
-def _query(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
-    exact = _all([_as_written(piece) for piece in plan.pieces])
-    clauses = [(Occur.Must, _unscored(clause)) for clause in _filters(query)]
-    if tier == "sound":
-        clauses += [(Occur.MustNot, exact)]
-        clauses += [(Occur.Must, _as_it_sounds(piece)) for piece in plan.pieces]
-    else:
-        in_a_row = _all([_row("units", piece.whole.units) for piece in plan.pieces])
-        clauses += [(Occur.Must, exact), (Occur.Should, TantivyQuery.const_score_query(in_a_row, _IN_A_ROW_BOOST))]
-        clauses += [(Occur.Should, _term("words", term)) for piece in plan.pieces for term in piece.terms]
-    clauses.append((Occur.Should, TantivyQuery.const_score_query(_term("kind", "title"), _TITLE_BOOST)))
-    return TantivyQuery.boolean_query(clauses)
-
-
-def _filters(query: Query) -> Iterator[TantivyQuery]:
-    for name, value in query.filters.items():
-        yield _term(name, value)
-    if query.scope.consented_only:
-        yield TantivyQuery.term_query(_SCHEMA, "consent", True)
-    if query.scope.schools is not None:
-        yield _any([_term("school", clean(school)) for school in sorted(query.scope.schools)])
-
-
-def _as_written(piece: Piece) -> TantivyQuery:
-    return _any([_row("units", piece.whole.units), _all([_row("units", word.units) for word in piece.words])])
-
-
-def _as_it_sounds(piece: Piece) -> TantivyQuery:
-    return _any([_sounding(piece.whole), _all([_sounding(word) for word in piece.words])])
-
-
-def _sounding(row: Row) -> TantivyQuery:
-    return _any([_row("units", row.units), *(_row("sounds", reading) for reading in row.readings)])
-
-
-def _row(name: str, terms: Sequence[str]) -> TantivyQuery:
-    if len(terms) == 1:  # a phrase of one term is a panic
-        return _term(name, terms[0])
-    return TantivyQuery.phrase_query(_SCHEMA, name, list(terms))
-
-
-def _term(name: str, value: str) -> TantivyQuery:
-    return TantivyQuery.term_query(_SCHEMA, name, value)
-
-
-def _all(queries: Sequence[TantivyQuery]) -> TantivyQuery:
-    return TantivyQuery.boolean_query([(Occur.Must, query) for query in queries])
-
-
-def _any(queries: Sequence[TantivyQuery]) -> TantivyQuery:
-    return TantivyQuery.boolean_query([(Occur.Should, query) for query in queries])
-
-
-def _unscored(query: TantivyQuery) -> TantivyQuery:
-    return TantivyQuery.const_score_query(query, 0.0)
+def _seen(searcher: tantivy.Searcher) -> set[Seen]:
+    with _translated():  # the query leaves out terms of which only deleted documents are left
+        found = searcher.terms_with_prefix("seen", "", TantivyQuery.all_query())
+    return {Seen(*json.loads(term)) for term, _ in found}

@@ -8,20 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from search import words
+from search import near, words
+from search.near import Heard, Stretch
 from search.passages import Kind, Passage
 from search.query import Piece, Plan, Row
-from search.words import Unit
 
-MatchedBy = Literal["exact", "sound"]
-Stretch = tuple[int, int]  # of a passage's units, half-open
+MatchedBy = Literal["exact", "sound", "initials", "near"]
+RANK: dict[MatchedBy, int] = {"exact": 0, "sound": 1, "initials": 1, "near": 2}  # what is surer comes first
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One moment. `marks` are half-open stretches of `text` in characters: in order, apart, none cutting a character.
 
-    `start_ms` is where to play from. `score` is the engine's own and compares nothing across engines.
+    `start_ms` is where to play from. `score` is the engine's own and compares nothing across engines. `closeness` is 1 for
+    what is there in a row, and less the farther its words are apart, or the less of it is there.
     """
 
     lesson_id: str
@@ -32,11 +33,12 @@ class Hit:
     marks: tuple[tuple[int, int], ...]
     score: float
     matched_by: MatchedBy
+    closeness: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Hits, best first, exact ones before those found by sound. `more` says that the next page has some too."""
+    """Hits, best first: exact ones, those of the same sound, those nearly so. `more`: the next page has some too."""
 
     hits: tuple[Hit, ...] = ()
     more: bool = False
@@ -54,6 +56,11 @@ class LessonHits:
     moments: tuple[Hit, ...]
     hidden: int
 
+    @property
+    def best(self) -> tuple[Hit, ...]:
+        """All that is shown of it."""
+        return (self.title, *self.moments) if self.title else self.moments
+
 
 def by_lesson(results: Results, *, moments: int = 5) -> tuple[LessonHits, ...]:
     """Results as a page shows them: lessons in the order of their best hit, each with up to `moments` moments."""
@@ -70,65 +77,159 @@ def _lesson_hits(lesson_id: str, hits: Sequence[Hit], moments: int) -> LessonHit
     return LessonHits(lesson_id, title, tuple(best), len(said) - len(best))
 
 
-def hit_of(plan: Plan, passage: Passage, heard: Sequence[str], score: float) -> Hit | None:
-    """The hit that a passage is, if every piece of the plan is in it; `heard` are the passage's sounds, one for each unit."""
-    units = words.units(passage.text)
-    texts = tuple(unit.text for unit in units)
-    by_sound = False
-    found: list[list[Stretch]] = []
-    for piece in plan.pieces:
-        stretches = _as_written(piece, texts)
-        if not stretches and len(heard) == len(texts):
-            stretches = _as_it_sounds(piece, texts, tuple(heard))
-            by_sound = True
-        if not stretches:
-            return None
-        found.append(stretches)
-    longest = max(range(len(found)), key=lambda index: len(plan.pieces[index].whole.units))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a piece, or a word of it, is, and how it was found."""
+
+    stretches: list[Stretch]
+    matched_by: MatchedBy
+    closeness: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that an engine proposes, with its units and sounds, and where in its text each unit is, as it was stored."""
+
+    passage: Passage
+    row: Heard
+    starts: Sequence[int]
+    ends: Sequence[int]
+    score: float
+
+
+def hit_of(plan: Plan, candidate: Candidate, *, within: MatchedBy = "near") -> Hit | None:
+    """The hit that a passage is, if every piece of the plan is in it, by nothing less sure than `within`."""
+    passage, starts = candidate.passage, candidate.starts
+    found = _pieces_in(plan, candidate.row, RANK[within])
+    if found is None:
+        return None
+    longest = max(range(len(found)), key=lambda index: sum(last - first for first, last in found[index].stretches[:1]))
     return Hit(
         lesson_id=passage.lesson_id,
-        start_ms=passage.jump_ms(units[min(found[longest])[0]].start),
+        start_ms=passage.jump_ms(starts[min(found[longest].stretches)[0]]),
         end_ms=passage.end_ms,
         kind=passage.kind,
         text=passage.text,
-        marks=_marks(units, [stretch for stretches in found for stretch in stretches]),
-        score=score,
-        matched_by="sound" if by_sound else "exact",
+        marks=_marks(candidate, [stretch for one in found for stretch in one.stretches]),
+        score=candidate.score,
+        matched_by=max((one.matched_by for one in found), key=lambda by: RANK[by]),
+        closeness=min(one.closeness for one in found) * _tightness(found),
     )
 
 
-def _as_written(piece: Piece, texts: tuple[str, ...]) -> list[Stretch]:
-    """Where the whole piece is; else where each of its words is, if all are."""
-    return list(_places(piece.whole.units, texts)) or _everywhere([list(_places(w.units, texts)) for w in piece.words])
+def _tightness(found: Sequence[_Found]) -> float:
+    """How much of the narrowest stretch that holds all that was found, is what was found. 1 for what is in a row."""
+    if len(found) == 1:
+        return 1.0
+    places = sorted((place, number) for number, one in enumerate(found) for place in one.stretches)
+    latest: dict[int, Stretch] = {}
+    tightest = 0.0
+    for place, number in places:
+        latest[number] = place
+        if len(latest) == len(found):
+            first = min(start for start, _ in latest.values())
+            inside = sum(end - start for start, end in latest.values())
+            tightest = max(tightest, inside / max(inside, place[1] - first))
+    return tightest
 
 
-def _as_it_sounds(piece: Piece, texts: tuple[str, ...], heard: tuple[str, ...]) -> list[Stretch]:
-    def of(row: Row) -> list[Stretch]:
-        sounding = [place for reading in row.readings for place in _places(reading, heard)]
-        return [place for place in sounding if piece.spelled or not _is_everyday(texts[slice(*place)])]
+def _pieces_in(plan: Plan, row: Heard, within: int) -> list[_Found] | None:
+    """Each piece of the plan in the passage; else, nearly, the query as it stands; None if neither is there."""
+    found: list[_Found] = []
+    for piece in plan.pieces:
+        parts = _piece_in(piece, row, within)
+        if not parts:
+            break
+        found += parts
+    else:
+        return found
+    if within < RANK["near"] or not plan.stretches:
+        return None
+    whole = [_nearly(stretch, _keyed(row)) for stretch in plan.stretches]
+    return [one for one in whole if one is not None] if all(whole) else None
 
-    return of(piece.whole) or _everywhere([list(_places(word.units, texts)) or of(word) for word in piece.words])
+
+def _piece_in(piece: Piece, row: Heard, within: int) -> list[_Found]:
+    """The whole piece where it is in a row; else each of its words, if all are there; in the surest way."""
+    if written := list(_places(piece.whole.units, row.units)):
+        return [_Found(written, "exact")]
+    if words_written := _all_of([list(_places(word.units, row.units)) for word in piece.words]):
+        return [_Found(places, "exact") for places in words_written]
+    if within < RANK["sound"]:
+        return []
+    if piece.initials and (short := list(_by_initials(piece.initials, row.sounds))):
+        return [_Found(short, "initials")]
+    if alike := _sounding(piece.whole, row, piece):
+        return [_Found(alike, "sound")]
+    each = [list(_places(word.units, row.units)) or _sounding(word, row, piece) for word in piece.words]
+    if words_alike := _all_of(each):
+        return [_Found(places, "sound") for places in words_alike]
+    return _nearly_piece(piece, _keyed(row)) if within >= RANK["near"] else []
 
 
-def _everywhere(places: Sequence[list[Stretch]]) -> list[Stretch]:
-    return [place for of_one in places for place in of_one] if all(places) else []
+def _nearly_piece(piece: Piece, row: Heard) -> list[_Found]:
+    whole = _nearly(piece.whole, row)
+    if whole is not None or len(piece.words) < 2:
+        return [whole] if whole else []
+    found: list[_Found] = []
+    for word in piece.words:
+        alike = list(_places(word.units, row.units)) or _sounding(word, row, piece)
+        one = _Found(alike, "sound") if alike else _nearly(word, row)
+        if one is None:
+            return []
+        found.append(one)
+    return found
 
 
-def _is_everyday(texts: tuple[str, ...]) -> bool:
+def _nearly(wanted: Row, row: Heard) -> _Found | None:
+    """Where the row nearly is. One without readings is either there as it is written or nowhere."""
+    if not wanted.readings:
+        written = list(_places(wanted.units, row.units))
+        return _Found(written, "exact") if written else None
+    for reading in wanted.readings:
+        close = [(place, closeness) for place, closeness in near.places(reading, row) if not _is_everyday(row, place)]
+        if close:
+            return _Found([place for place, _ in close], "near", max(closeness for _, closeness in close))
+    return None
+
+
+def _keyed(row: Heard) -> Heard:
+    return Heard(row.units, row.sounds, near.keys(row.sounds))
+
+
+def _sounding(wanted: Row, row: Heard, piece: Piece) -> list[Stretch]:
+    alike = [place for reading in wanted.readings for place in _places(reading.sounds, row.sounds)]
+    return [place for place in alike if piece.spelled or not _is_everyday(row, place)]
+
+
+def _by_initials(letters: str, heard: Sequence[str]) -> Iterator[Stretch]:
+    typed = tuple(letters)
+    firsts = tuple(sound[0] for sound in heard)  # "=" where there is no syllable
+    return _places(typed, firsts)
+
+
+def _all_of(places: Sequence[list[Stretch]]) -> Sequence[list[Stretch]]:
+    return places if all(places) else ()
+
+
+def _is_everyday(row: Heard, place: Stretch) -> bool:
     """Whether two characters are an everyday word: a recogniser that wrote 中心 did not mishear 重心 by chance."""
-    return len(texts) == 2 and words.frequency("".join(texts)) >= words.COMMON
+    texts = row.units[slice(*place)]
+    return len(texts) == 2 and words.is_everyday("".join(texts))
 
 
 def _places(needle: tuple[str, ...], hay: tuple[str, ...]) -> Iterator[Stretch]:
-    for start in range(len(hay) - len(needle) + 1):
-        if hay[start] == needle[0] and hay[start : start + len(needle)] == needle:
+    start = -1
+    while needle[0] in hay[start + 1 :]:  # both are loops in C: a step for each place, not for each unit
+        start = hay.index(needle[0], start + 1)
+        if hay[start : start + len(needle)] == needle:
             yield start, start + len(needle)
 
 
-def _marks(units: Sequence[Unit], stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
+def _marks(candidate: Candidate, stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
     marks: list[tuple[int, int]] = []
     for first, last in sorted(stretches):
-        start, end = units[first].start, units[last - 1].end
+        start, end = candidate.starts[first], candidate.ends[last - 1]
         if marks and start <= marks[-1][1]:
             marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
         else:

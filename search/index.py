@@ -1,6 +1,6 @@
 """The search port. Two adapters keep it: `search.embedded.TantivyIndex` and `search.meili.MeiliIndex`.
 
-An adapter stores passages with their terms and proposes candidates for a plan in two tiers; `answer` does the rest alike
+An adapter stores passages with their terms and proposes candidates for a plan in three tiers; `answer` does the rest alike
 for both. To add an adapter: keep the protocol, let `search` be `answer(query, …)`, and add it to
 tests/contracts/test_search_index.py and tests/search/test_relevance.py.
 
@@ -9,23 +9,35 @@ passage, and by the caller against the catalog, which alone knows what is publis
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Literal, NamedTuple, Protocol
 
 from archive.model import Programme
-from search import sounds, words
-from search.hits import Hit, Results, hit_of
-from search.passages import Jump, Passage
-from search.query import MAX_HITS, Plan, Query, parse
+from search import near, sounds, suggest, words
+from search.hits import RANK, Candidate, Hit, Results, hit_of
+from search.near import Heard
+from search.passages import EDITION, Jump, Passage
+from search.query import MAX_HITS, Plan, Query, Sort, parse
+from search.words import Unit, Word
 
-REBUILD_ZH = "请运行 huikan reprocess --step index 重建索引。"
+REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 
-Tier = Literal["exact", "sound"]
-_Hits = dict[tuple[str, str, int], Hit]
+Tier = Literal["exact", "sound", "near"]
+NAME = f"e{EDITION}"  # of an edition's first index; one that was built beside another has a longer name
+
+_FIELDS = [*Passage.__dataclass_fields__]
+_PROGRAMME, _JUMPS = _FIELDS.index("programme"), _FIELDS.index("jumps")
+
+_Key = tuple[str, str, int]
 
 # Windows overlap by a cue and a few proposals do not stand up, so more is asked for than is needed.
 _PROPOSALS_PER_HIT = 3
+_BLOCK = 64  # hits that are put in order of their tightness together
+# What is only nearly right is looked for where little else is found.
+NEAR_BELOW = 20
+_NEAR_HITS = 32
 
 
 class SearchIndex(Protocol):
@@ -35,30 +47,39 @@ class SearchIndex(Protocol):
         """Make these the lesson's passages. Searchable on return; a search meanwhile sees the lesson, never half of it."""
         ...
 
+    def replace_many(self, lessons: Mapping[str, Sequence["Ready"]]) -> None:
+        """As `replace` for each of these lessons, but sooner done: for some hundreds of lessons at a time."""
+        ...
+
     def remove(self, lesson_id: str) -> None:
         """The lesson is found no more, from return on. Nothing happens if it was not there."""
         ...
 
     def search(self, query: Query) -> Results: ...
 
-    def lesson_ids(self) -> set[str]: ...
+    def seen(self) -> "set[Seen]":
+        """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
+        ...
 
     def counts(self) -> "Counts": ...
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether an index of another edition lies beside: its lessons are to be indexed anew, then `drop_stale`."""
+    def others(self) -> list[str]:
+        """The names of the indexes that lie beside this one: of other editions, or in the making."""
         ...
 
-    def drop_stale(self) -> None:
-        """Forget the other editions' indexes. This one is not touched."""
-        ...
-
-    def reset(self) -> None:
-        """Drop everything, of every edition, also what is corrupt. Afterwards the index is empty and works."""
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget these indexes, also corrupt ones, and this one if it is among them: it is then empty, and works."""
         ...
 
     def close(self) -> None: ...
+
+
+class Seen(NamedTuple):
+    """A lesson as an index knows it, and what decides who may find it there."""
+
+    lesson_id: str
+    school: str
+    consent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,50 +90,75 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a passage is found by. `sounds` has one for each of `units`."""
+    """What a passage is found by. `sounds` has one for each of `units`; `initials` are of words and of words in pairs."""
 
-    units: tuple[str, ...]
+    units: tuple[Unit, ...]
     words: tuple[str, ...]
     sounds: tuple[str, ...]
+    initials: tuple[str, ...]
+
+    @property
+    def sound_pairs(self) -> Iterator[str]:
+        return map(near.pair, self.sounds, self.sounds[1:])
+
+    @property
+    def near_pairs(self) -> Iterator[str]:
+        return near.pairs_of(near.keys(self.sounds))
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage that an engine proposes, and how it sounds, as it was stored."""
+Ready = tuple[Passage, Terms]  # a passage whose slow part is done, in this process or in another
 
-    passage: Passage
-    sounds: tuple[str, ...]
-    score: float
+
+def ready(passages: Iterable[Passage]) -> list[Ready]:
+    return [(passage, terms_of(passage)) for passage in passages]
 
 
 def warm() -> None:
     """Load the dictionaries now (some 3 s of CPU), so that the first search need not wait. Safe from any thread."""
     sounds.readings(sounds.syllables("勾股dingli"))
+    suggest.curriculum()
 
 
 def terms_of(passage: Passage) -> Terms:
     cut = words.cut(passage.text)
     return Terms(
-        units=tuple(unit for word in cut if not word.part for unit in words.unit_texts(word.text)),
+        units=words.units(passage.text),
         words=tuple(word.text for word in cut),
         sounds=sounds.sounds_of(cut),
+        initials=_initials_of(cut),
     )
 
 
+def _initials_of(cut: Sequence[Word]) -> tuple[str, ...]:
+    """The initials that children type: of each word, and of two neighbours, for a misheard word is often cut in two."""
+    firsts = [sounds.initials(sounds.sounds_of([word])) for word in cut if not word.part]
+    joined = (one + other for one, other in pairwise(firsts) if len(one) > 1 and len(other) > 1)
+    fewest, most = sounds.INITIALS
+    return tuple(dict.fromkeys(short for short in (*firsts, *joined) if fewest <= len(short) <= most))
+
+
 def record_of(passage: Passage, terms: Terms) -> str:
-    """What an engine keeps to give back: the passage and its sounds."""
-    return json.dumps({**asdict(passage), "sounds": " ".join(terms.sounds)})
+    """What an engine keeps to give back: the passage, its units and how they sound. As a list, which is soonest read."""
+    starts, ends = [unit.start for unit in terms.units], [unit.end for unit in terms.units]
+    fields = [getattr(passage, name) for name in _FIELDS]
+    fields[_JUMPS] = [(jump.offset, jump.start_ms) for jump in passage.jumps]
+    units, heard = " ".join(unit.text for unit in terms.units), " ".join(terms.sounds)
+    is_plain = all(end == start + 1 for start, end in zip(starts, ends, strict=True))
+    return json.dumps([fields, units, heard, starts, None if is_plain else ends], ensure_ascii=False)
 
 
 def candidate_of(record: str, score: float) -> Candidate:
-    known = json.loads(record)
-    heard = tuple(known.pop("sounds").split())
-    known["programme"] = Programme(known["programme"])
-    known["jumps"] = tuple(Jump(**jump) for jump in known["jumps"])
-    return Candidate(Passage(**known), heard, score)
+    fields, units, heard, starts, ends = json.loads(record)
+    fields[_PROGRAMME] = Programme(fields[_PROGRAMME])
+    fields[_JUMPS] = tuple(Jump(*jump) for jump in fields[_JUMPS])
+    row = Heard(tuple(units.split()), tuple(heard.split()), ())
+    return Candidate(Passage(*fields), row, starts, ends or [start + 1 for start in starts], score)
 
 
-def answer(query: Query, propose: Callable[[Plan, Tier, int], Iterable[Candidate]]) -> Results:
+Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]
+
+
+def answer(query: Query, propose: Propose) -> Results:
     """The results of a query, given what an engine proposes for a plan, a tier and at most so many."""
     plan = parse(query.text)
     offset = max(query.offset, 0)
@@ -123,27 +169,47 @@ def answer(query: Query, propose: Callable[[Plan, Tier, int], Iterable[Candidate
     if not plan.pieces or limit <= 0 or impossible:
         return Results()
     need = offset + limit + 1
-    hits = _hits(plan, query, propose(plan, "exact", need * _PROPOSALS_PER_HIT), need)
+    hits = _hits(plan, query, propose, "exact", need, {})
     # Letters that are found as they are written mean what is written: "women" does not ask for 我们 as well.
-    if len(hits) < need and plan.sounds and not (plan.spelled and hits):
-        hits = _hits(plan, query, propose(plan, "sound", need * _PROPOSALS_PER_HIT), need, hits)
-    ranked = sorted(hits.values(), key=lambda hit: hit.matched_by == "sound")
+    if plan.sounds and not (plan.spelled and hits):
+        if len(hits) < need:
+            hits |= _hits(plan, query, propose, "sound", need - len(hits), hits)
+        if len(hits) < min(need, NEAR_BELOW) and not query.only_sure:
+            hits |= _hits(plan, query, propose, "near", _NEAR_HITS, hits)
+    ranked = _ranked(hits.values(), query.sort)
     return Results(tuple(ranked[offset : offset + limit]), more=len(ranked) > offset + limit)
 
 
-def _hits(plan: Plan, query: Query, candidates: Iterable[Candidate], need: int, known: _Hits | None = None) -> _Hits:
-    """The known hits and so many of the candidates that stand up as are needed, once each: overlapping windows propose
-    the same moment twice.
+def _ranked(hits: Iterable[Hit], sort: Sort) -> list[Hit]:
+    """The surest first; of those, the tighter ones first, block by block of the engine's order."""
+    if sort is Sort.NEWEST:
+        return sorted(hits, key=_rank)
+    ranked: list[Hit] = []
+    for _, alike in groupby(sorted(hits, key=_rank), _rank):
+        of_tier = list(alike)
+        for first in range(0, len(of_tier), _BLOCK):
+            ranked += sorted(of_tier[first : first + _BLOCK], key=lambda hit: -hit.closeness)
+    return ranked
+
+
+def _rank(hit: Hit) -> int:
+    return RANK[hit.matched_by]
+
+
+def _hits(
+    plan: Plan, query: Query, propose: Propose, tier: Tier, count: int, known: Mapping[_Key, Hit]
+) -> dict[_Key, Hit]:
+    """At least so many of the candidates that stand up, if there are, besides the known hits; once each, for overlapping
+    windows propose the same moment twice. Whole blocks, so that pages follow each other whatever their size.
     """
-    hits: _Hits = {} if known is None else dict(known)
-    for candidate in candidates:
-        if len(hits) >= need:
+    count = -(-count // _BLOCK) * _BLOCK if plan.is_scattered and tier != "near" else count
+    admits = query.admitting()
+    hits: dict[_Key, Hit] = {}
+    for candidate in propose(plan, tier, count * _PROPOSALS_PER_HIT):
+        if len(hits) >= count:
             break
-        hit = (
-            hit_of(plan, candidate.passage, candidate.sounds, candidate.score)
-            if query.admits(candidate.passage)
-            else None
-        )
-        if hit is not None:
-            hits.setdefault((hit.lesson_id, hit.kind, hit.start_ms), hit)
+        if admits(candidate.passage):
+            hit = hit_of(plan, candidate, within=tier)
+            if hit is not None and (key := (hit.lesson_id, hit.kind, hit.start_ms)) not in known:
+                hits.setdefault(key, hit)
     return hits

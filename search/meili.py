@@ -12,9 +12,11 @@ old ones, or both (and shows a moment once), never none. Writers that race end w
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+import json
+import re
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -25,10 +27,10 @@ from meilisearch.models.task import TaskInfo
 
 from archive.errors import DiskFull, Unavailable
 from search.hits import Results
-from search.index import REBUILD_ZH, Candidate, Counts, answer, candidate_of
-from search.meili_terms import document_of, equals, filters_of, lesson_key, ways_of
-from search.passages import EDITION, Passage
-from search.query import MAX_HITS, Query
+from search.index import NAME, REBUILD_ZH, Candidate, Counts, Ready, Seen, answer, candidate_of, ready
+from search.meili_terms import document_of, equals, filters_of, lesson_key, one_of, ways_of
+from search.passages import Passage
+from search.query import MAX_HITS, Query, Sort
 
 WHAT = "搜索服务 Meilisearch"
 
@@ -36,14 +38,18 @@ _HTTP_TIMEOUT_S = 10
 _TASK_TIMEOUT_MS = 120_000  # tasks queue behind each other: a busy server takes this long for a small one
 _TASK_POLL_MS = 20
 _PAGE = 1000
+_BATCH_BYTES = 8_000_000
+_NAME = re.compile(r"e[0-9]+(?:b[0-9]+)?")
 
 _SETTINGS: Mapping[str, Any] = {
-    "searchableAttributes": ["words", "units", "sounds"],
-    "displayedAttributes": ["id", "lesson_id", "generation", "record"],
+    "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
+    "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
-        "consent", "generation", "grade", "lesson", "programme", "school", "subject",
+        "consent", "generation", "grade", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
+        "started_on", "subject", "teacher",
     ],
-    "rankingRules": ["words", "weight:desc", "proximity", "exactness"],
+    "sortableAttributes": ["started_on"],
+    "rankingRules": ["words", "sort", "weight:desc", "proximity", "exactness"],
     "typoTolerance": {"enabled": False},
     "prefixSearch": "disabled",
     "facetSearch": False,
@@ -58,26 +64,34 @@ _SETTINGS: Mapping[str, Any] = {
 class MeiliIndex:
     """The Meilisearch adapter of SearchIndex. Threads may share one object."""
 
-    def __init__(self, url: str, key: str, index: str, *, edition: int = EDITION) -> None:
+    def __init__(self, url: str, key: str, index: str, *, name: str = NAME) -> None:
         self._url, self._key = url.rstrip("/"), key
-        self._family, self._uid = f"{index}-e", f"{index}-e{edition}"
+        self._family, self._uid = f"{index}-", f"{index}-{name}"
         self._local = threading.local()
         self._preparing = threading.Lock()
         self._is_prepared = False
 
-    @property
-    def is_stale(self) -> bool:
-        return any(uid != self._uid for uid in self._editions())
-
     def replace(self, lesson_id: str, passages: Sequence[Passage]) -> None:
+        self.replace_many({lesson_id: ready(passages)})
+
+    def replace_many(self, lessons: Mapping[str, Sequence[Ready]]) -> None:
+        if not lessons:
+            return
         self._prepare()
-        generation = max(time.time_ns() // 1000, self._newest_generation(lesson_id) + 1)  # whatever other clocks say
-        documents = [document_of(lesson_id, generation, number, p) for number, p in enumerate(passages)]
-        if documents:
+        these = one_of("lesson", map(lesson_key, lessons))
+        known = self._documents({"fields": ["generation"], "filter": [these]})
+        newest = max((document.generation for document in known), default=0)
+        generation = max(time.time_ns() // 1000, newest + 1)  # whatever other clocks say
+        documents = (
+            document_of(lesson_id, generation, number, passage, terms)
+            for lesson_id, passages in lessons.items()
+            for number, (passage, terms) in enumerate(passages)
+        )
+        for batch in _batches(documents):
             with _translated():
-                added = self._client.index(self._uid).add_documents(documents, "id")
+                added = self._client.index(self._uid).add_documents(batch, "id")
             self._done(added)
-        self._delete([equals("lesson", lesson_key(lesson_id)), f"generation < {generation}"])
+        self._delete([these, f"generation < {generation}"])
 
     def remove(self, lesson_id: str) -> None:
         self._prepare()
@@ -85,21 +99,35 @@ class MeiliIndex:
 
     def search(self, query: Query) -> Results:
         filters = filters_of(query)
-        return answer(query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit))
+        return answer(
+            query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit, query.sort)
+        )
 
-    def lesson_ids(self) -> set[str]:
-        return {document.lesson_id for document in self._documents({"fields": ["lesson_id"]})}
+    def seen(self) -> set[Seen]:
+        known = self._documents({"fields": [*Seen._fields]})
+        return {Seen(document.lesson_id, document.school, document.consent) for document in known}
 
     def counts(self) -> Counts:
-        return Counts(len(self.lesson_ids()), sum(1 for _ in self._documents({"fields": ["id"]})))
+        lessons = [document.lesson_id for document in self._documents({"fields": ["lesson_id"]})]
+        return Counts(len(set(lessons)), len(lessons))
 
-    def drop_stale(self) -> None:
-        self._drop([uid for uid in self._editions() if uid != self._uid])
+    def others(self) -> list[str]:
+        with _translated():
+            found: Any = self._client.get_raw_indexes({"limit": _PAGE})
+        uids: list[str] = [index["uid"] for index in found["results"]]
+        names = [uid.removeprefix(self._family) for uid in uids if uid.startswith(self._family)]
+        return sorted(name for name in names if _NAME.fullmatch(name) and self._family + name != self._uid)
 
-    def reset(self) -> None:
-        self._drop([*self._editions(), self._uid])
-        self._is_prepared = False
-        self._prepare()
+    def drop(self, names: Iterable[str]) -> None:
+        for uid in {self._family + name for name in names}:
+            try:
+                with _translated():
+                    dropped = self._client.delete_index(uid)
+            except _IndexMissing:
+                continue
+            self._done(dropped, allowed="index_not_found")
+            if uid == self._uid:
+                self._is_prepared = False
 
     def close(self) -> None:
         self._local = threading.local()
@@ -136,25 +164,6 @@ class MeiliIndex:
             raise
         return True
 
-    def _editions(self) -> list[str]:
-        with _translated():
-            found: Any = self._client.get_raw_indexes({"limit": _PAGE})
-        uids: list[str] = [index["uid"] for index in found["results"]]
-        return [uid for uid in uids if uid.startswith(self._family) and uid.removeprefix(self._family).isdigit()]
-
-    def _drop(self, uids: Sequence[str]) -> None:
-        for uid in dict.fromkeys(uids):
-            try:
-                with _translated():
-                    dropped = self._client.delete_index(uid)
-            except _IndexMissing:
-                continue
-            self._done(dropped, allowed="index_not_found")
-
-    def _newest_generation(self, lesson_id: str) -> int:
-        known = self._documents({"fields": ["generation"], "filter": [equals("lesson", lesson_key(lesson_id))]})
-        return max((document.generation for document in known), default=0)
-
     def _documents(self, asked: Mapping[str, Any]) -> Iterator[Any]:
         offset = 0
         while True:
@@ -168,11 +177,13 @@ class MeiliIndex:
             if offset >= page.total:
                 return
 
-    def _candidates(self, ways: Sequence[str], filters: list[str], limit: int) -> list[Candidate]:
+    def _candidates(self, ways: Sequence[str], filters: list[str], limit: int, sort: Sort) -> list[Candidate]:
         """What the ways of a tier find, in their order; one way's best before the next way's."""
         if not ways:
             return []  # an empty query would mean everything
         asked = {"indexUid": self._uid, "filter": filters, "limit": limit, "matchingStrategy": "all"}
+        if sort is Sort.NEWEST:
+            asked["sort"] = ["started_on:desc"]
         shown = {"attributesToRetrieve": ["id", "record"], "showRankingScore": True}
         try:
             with _translated():
@@ -198,6 +209,21 @@ class MeiliIndex:
         if ended.status != "succeeded" and code != (allowed or None):
             reason = f"task {ended.type} {ended.status}: {(ended.error or {}).get('message', code)}"
             raise _unavailable(code, reason)
+
+
+def _batches(documents: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Documents in requests that the server takes (100 MB by default) and that a busy one has done within the timeout."""
+    batch: list[dict[str, Any]] = []
+    size_bytes = 0
+    for document in documents:
+        size = len(json.dumps(document))  # as the client sends it
+        if batch and size_bytes + size > _BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(document)
+        size_bytes += size
+    if batch:
+        yield batch
 
 
 class _IndexMissing(Unavailable):

@@ -1,20 +1,22 @@
 """How passages and queries are put to Meilisearch: as terms that it can only compare. Pure.
 
-A term is letters and digits: a kind (w word, u unit, p pair of neighbouring units, s pair of neighbouring sounds) and what
-it says, non-ASCII characters by their code points: 勾股 is `px52fe9x80a1`. In a query each is in quotes, which rules out
-prefixes, typos and splitting. A row of characters or sounds is asked for by its pairs: Meilisearch's own phrases compare
-pairs of near words only, and a longer row would fill its ten terms.
+A term is letters and digits: a kind (w word, u unit, p pair of neighbouring units, s of neighbouring sounds, n of near
+keys, i initials) and what it says, non-ASCII characters by their code points: 勾股 is `px52fe9x80a1`. In a query each is in
+quotes, which rules out prefixes, typos and splitting. A row of characters or sounds is asked for by its pairs: Meilisearch's
+own phrases compare pairs of near words only, and a longer row would fill its ten terms.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice, pairwise, product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, combinations, islice, pairwise, product
 from typing import Any
 
-from search.index import Terms, Tier, record_of, terms_of
+from search import near
+from search.index import Terms, Tier, record_of
+from search.near import Heard
 from search.passages import Passage
-from search.query import Piece, Plan, Query
+from search.query import FILTERED, Piece, Plan, Query, Row
 from search.words import clean
 
 _MAX_TERMS = 10  # Meilisearch drops what a query has beyond these; a quoted one counts as one
@@ -24,8 +26,7 @@ _MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
 Way = tuple[tuple[str, ...], ...]  # for each piece the terms to find it by
 
 
-def document_of(lesson_id: str, generation: int, number: int, passage: Passage) -> dict[str, Any]:
-    terms = terms_of(passage)
+def document_of(lesson_id: str, generation: int, number: int, passage: Passage, terms: Terms) -> dict[str, Any]:
     return {
         "id": f"{lesson_key(lesson_id)}-{generation}-{number}",  # a key may have letters, digits, - and _ only
         "lesson": lesson_key(lesson_id),
@@ -33,21 +34,24 @@ def document_of(lesson_id: str, generation: int, number: int, passage: Passage) 
         "generation": generation,
         "weight": 2 if passage.kind == "title" else 1,
         "consent": passage.consent,
-        "subject": clean(passage.subject),
-        "grade": clean(passage.grade),
-        "school": clean(passage.school),
-        "programme": passage.programme.value,
+        "is_written": passage.is_written,
+        "started_on": passage.started_on,
+        "lesson_ms": passage.lesson_ms,
+        **{name: clean(getattr(passage, name)) for name in FILTERED},
         **_searchable(terms),
         "record": record_of(passage, terms),
     }
 
 
 def _searchable(terms: Terms) -> dict[str, str]:
-    units = [_term("u", unit) for unit in terms.units] + [_term("p", *pair) for pair in pairwise(terms.units)]
+    texts = [unit.text for unit in terms.units]
+    units = [_term("u", text) for text in texts] + [_term("p", *pair) for pair in pairwise(texts)]
     return {
         "words": " ".join(_term("w", word) for word in terms.words),
         "units": " ".join(units),
         "sounds": " ".join(_term("s", *pair) for pair in pairwise(terms.sounds)),
+        "near": " ".join(_term("n", pair) for pair in terms.near_pairs),
+        "initials": " ".join(_term("i", short) for short in terms.initials),
     }
 
 
@@ -75,9 +79,16 @@ def ways_of(plan: Plan, tier: Tier) -> list[str]:
     ways: Iterator[Way]
     if tier == "exact":
         ways = chain(zip(*written, strict=True), product(*written))  # all in a row, all scattered, then the mixtures
-    else:
+    elif tier == "sound":
         either = [[*_sound_ways(piece, share), *as_written] for piece, as_written in zip(pieces, written, strict=True)]
         ways = (way for way in product(*either) if not _is_written(way, written))
+    else:
+        apart = [
+            [*_near_ways(piece.whole, share), *_sound_ways(piece, share), *as_written]
+            for piece, as_written in zip(pieces, written, strict=True)
+        ]
+        stretches = [_near_ways(row, _MAX_TERMS // len(plan.stretches)) for row in plan.stretches]
+        ways = chain(zip(*stretches), product(*apart))  # noqa: B905 - as far as the stretch with the fewest ways
     queries = (
         " ".join(dict.fromkeys(f'"{term}"' for terms in way for term in terms)) for way in islice(ways, _MAX_WAYS)
     )
@@ -99,9 +110,20 @@ def _written_ways(piece: Piece, share: int) -> list[tuple[str, ...]]:
 
 
 def _sound_ways(piece: Piece, share: int) -> list[tuple[str, ...]]:
+    initials = [[_term("i", piece.initials)]] if piece.initials else []
     whole = [_sounds(reading) for reading in piece.whole.readings]
     words = product(*([*map(_sounds, word.readings), _units(word.units)] for word in piece.words))
-    ways = chain(whole, ([term for terms in way for term in terms] for way in islice(words, _MAX_WAYS)))
+    ways = chain(initials, whole, ([term for terms in way for term in terms] for way in islice(words, _MAX_WAYS)))
+    return list(dict.fromkeys(_spread(way, share) for way in ways))
+
+
+def _near_ways(row: Row, share: int) -> list[tuple[str, ...]]:
+    ways: list[list[str]] = []
+    for heard in row.readings:
+        if heard.is_sure:
+            ways += [[_term("n", pair) for pair in pairs] for pairs in near.sieve(heard)]
+        if len(heard.units) == 3:
+            ways += [[_term("p", *two)] for two in combinations(heard.units, 2)]
     return list(dict.fromkeys(_spread(way, share) for way in ways))
 
 
@@ -109,8 +131,8 @@ def _units(units: Sequence[str]) -> list[str]:
     return [_term("p", *pair) for pair in pairwise(units)] or [_term("u", units[0])]
 
 
-def _sounds(reading: Sequence[str]) -> list[str]:
-    return [_term("s", *pair) for pair in pairwise(reading)]
+def _sounds(reading: Heard) -> list[str]:
+    return [_term("s", *pair) for pair in pairwise(reading.sounds)]
 
 
 def _spread(terms: Sequence[str], share: int) -> tuple[str, ...]:
@@ -126,15 +148,24 @@ def filters_of(query: Query) -> list[str]:
         equals("lesson", lesson_key(value)) if name == "lesson_id" else equals(name, value)
         for name, value in query.filters.items()
     ]
+    for name, between in query.ranges.items():
+        filters += [f"{name} >= {between.least:d}"] if between.least is not None else []
+        filters += [f"{name} <= {between.most:d}"] if between.most is not None else []
+    if query.is_written is not None:
+        filters.append(f"is_written = {'true' if query.is_written else 'false'}")
     if query.scope.consented_only:
         filters.append("consent = true")
     if query.scope.schools is not None:
-        filters.append(f"school IN [{', '.join(_quoted(clean(school)) for school in sorted(query.scope.schools))}]")
+        filters.append(one_of("school", (clean(school) for school in sorted(query.scope.schools))))
     return filters
 
 
 def equals(name: str, value: str) -> str:
     return f"{name} = {_quoted(value)}"
+
+
+def one_of(name: str, values: Iterable[str]) -> str:
+    return f"{name} IN [{', '.join(map(_quoted, values))}]"
 
 
 def _quoted(value: str) -> str:

@@ -7,7 +7,7 @@ passage keeps where in its text each cue starts. A pause of PAUSE_MS ends a wind
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -15,7 +15,7 @@ from archive.model import Cue, Lesson, Programme
 from search.words import clean
 
 # Raise it whenever words, sounds, passages or an index's schema change: older indexes are then known to be old.
-EDITION = 1
+EDITION = 2
 
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
@@ -48,6 +48,10 @@ class Passage:
     programme: Programme = Programme.LIVE
     teacher: str = ""
     consent: bool = False
+    language: str = ""
+    started_on: int = 0  # the day as a number: 20260901
+    lesson_ms: int = 0
+    is_written: bool = False  # whether there are words of the lesson besides its title
     jumps: tuple[Jump, ...] = ()
 
     def jump_ms(self, offset: int) -> int:
@@ -60,9 +64,10 @@ class Passage:
 
 def passages_of(lesson: Lesson, cues: Sequence[Cue]) -> tuple[Passage, ...]:
     """The title passage first, then what was said, in order. A lesson without cues has its title passage all the same."""
-    title = _passage(lesson, 0, "title", 0, lesson.duration_ms, _title_text(lesson), ())
     spoken = [Cue(cue.span, clean(cue.text).strip()) for cue in cues if clean(cue.text).strip()]
-    return (title, *(_said(lesson, number, window) for number, window in enumerate(windows(spoken), 1)))
+    known = _about(lesson, is_written=bool(spoken))
+    title = replace(known, end_ms=lesson.duration_ms, text=_title_text(lesson))
+    return (title, *(_said(known, number, window) for number, window in enumerate(windows(spoken), 1)))
 
 
 def windows(cues: Sequence[Cue]) -> tuple[tuple[Cue, ...], ...]:
@@ -87,12 +92,19 @@ def _fits(window: list[Cue], cue: Cue) -> bool:
     return not long and sum(len(c.text) for c in window) + len(cue.text) <= WINDOW_CHARS
 
 
-def _said(lesson: Lesson, number: int, window: tuple[Cue, ...]) -> Passage:
-    text = " ".join(cue.text for cue in window)
+def _said(known: Passage, number: int, window: tuple[Cue, ...]) -> Passage:
     jumps = [Jump(0, window[0].span.start_ms)]
     for before, cue in pairwise(window):
         jumps.append(Jump(jumps[-1].offset + len(before.text) + 1, cue.span.start_ms))
-    return _passage(lesson, number, "said", window[0].span.start_ms, window[-1].span.end_ms, text, tuple(jumps))
+    return replace(
+        known,
+        id=f"{known.lesson_id}-{number}",
+        kind="said",
+        start_ms=window[0].span.start_ms,
+        end_ms=window[-1].span.end_ms,
+        text=" ".join(cue.text for cue in window),
+        jumps=tuple(jumps),
+    )
 
 
 def _title_text(lesson: Lesson) -> str:
@@ -100,21 +112,23 @@ def _title_text(lesson: Lesson) -> str:
     return " · ".join(clean(part).strip() for part in parts if clean(part).strip())
 
 
-def _passage(
-    lesson: Lesson, number: int, kind: Kind, start_ms: int, end_ms: int, text: str, jumps: tuple[Jump, ...]
-) -> Passage:
+def _about(lesson: Lesson, *, is_written: bool) -> Passage:
+    """What all passages of a lesson have in common."""
     return Passage(
-        id=f"{lesson.id}-{number}",
+        id=f"{lesson.id}-0",
         lesson_id=lesson.id,
-        kind=kind,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        text=text,
+        kind="title",
+        start_ms=0,
+        end_ms=0,
+        text="",
         subject=clean(lesson.subject),
         grade=clean(lesson.grade),
         school=lesson.school,
         programme=lesson.programme,
         teacher=clean(lesson.teacher),
         consent=lesson.consent is True,
-        jumps=jumps,
+        language=lesson.language,
+        started_on=int(f"{lesson.started_at:%Y%m%d}"),
+        lesson_ms=lesson.duration_ms,
+        is_written=is_written,
     )

@@ -1,15 +1,18 @@
 """What was asked, by whom, and what that means: typed words become pieces, each to be found as written or as it sounds.
 
 A piece is a stretch of the query's words without a gap and without fillers: 什么是勾股定理的证明 is 勾股定理 and 证明. All pieces
-must be found in one passage. Everything here is pure; no text, in any script, of any length, is an error.
+must be found in one passage, or else all of the query nearly as it stands. Everything here is pure; no text, in any script,
+of any length, is an error.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import groupby
 
 from archive.model import Programme, Scope
-from search import sounds, words
+from search import near, sounds, words
+from search.near import Heard
 from search.passages import Passage
 from search.words import Word
 
@@ -27,6 +30,9 @@ _FILLERS = """
 FILLERS = frozenset(_FILLERS.split())
 
 
+# Passages are filtered by these being equal; engines keep a field for each.
+FILTERED = ("subject", "grade", "school", "programme", "teacher", "language")
+
 STUDENTS = Scope()
 STAFF = Scope(consented_only=False)
 
@@ -36,9 +42,31 @@ def admits(scope: Scope, passage: Passage) -> bool:
     return (passage.consent or not scope.consented_only) and (scope.schools is None or passage.school in scope.schools)
 
 
+class Sort(StrEnum):
+    """What comes first, among hits that are as sure as each other."""
+
+    BEST = "best"
+    NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A filter on a number, both ends inside; None is no end."""
+
+    least: int | None = None
+    most: int | None = None
+
+    def admits(self, value: int) -> bool:
+        return (self.least is None or self.least <= value) and (self.most is None or value <= self.most)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One search. An empty filter filters nothing; `limit` and `offset` count hits, not lessons."""
+    """One search. An empty filter filters nothing; `limit` and `offset` count hits, not lessons.
+
+    Filters are fields of their own, never text in an engine's language: adapters put each into a condition. `started_on` is
+    of days (20260901), `lesson_ms` of lengths.
+    """
 
     text: str
     subject: str = ""
@@ -49,19 +77,54 @@ class Query:
     scope: Scope = STUDENTS  # the narrowest unless somebody widens it
     limit: int = 60
     offset: int = 0
+    teacher: str = ""
+    language: str = ""
+    started_on: Between = Between()
+    lesson_ms: Between = Between()
+    is_written: bool | None = None
+    sort: Sort = Sort.BEST
+    only_sure: bool = False  # leaves out what only nearly sounds like it
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether there is anything to look for in the text."""
+        return bool(parse(self.text).pieces)
 
     @property
     def filters(self) -> dict[str, str]:
-        """The filters that are set, by the name of the passage's field."""
-        programme = "" if self.programme is None else self.programme.value
-        asked = {"subject": self.subject, "grade": self.grade, "school": self.school, "lesson_id": self.lesson_id}
-        return {name: value for name, value in {**asked, "programme": programme}.items() if value}
+        """The filters by equality that are set, by the name of the passage's field."""
+        return {name: str(value) for name in ("lesson_id", *FILTERED) if (value := getattr(self, name))}
+
+    @property
+    def ranges(self) -> dict[str, Between]:
+        """The filters by range that are set, by the name of the passage's field, within what engines can hold."""
+        asked = {"started_on": self.started_on, "lesson_ms": self.lesson_ms}
+        return {
+            name: Between(_held(between.least), _held(between.most))
+            for name, between in asked.items()
+            if between != Between()
+        }
 
     def admits(self, passage: Passage) -> bool:
+        return self.admitting()(passage)
+
+    def admitting(self) -> Callable[[Passage], bool]:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
-        return admits(self.scope, passage) and all(
-            getattr(passage, name) == value for name, value in self.filters.items()
-        )
+        filters, ranges = [*self.filters.items()], [*self.ranges.items()]
+
+        def admitted(passage: Passage) -> bool:
+            return (
+                admits(self.scope, passage)
+                and all(getattr(passage, name) == value for name, value in filters)
+                and all(between.admits(getattr(passage, name)) for name, between in ranges)
+                and self.is_written in (None, passage.is_written)
+            )
+
+        return admitted
+
+
+def _held(end: int | None) -> int | None:
+    return None if end is None else max(0, min(end, 10**15))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +132,7 @@ class Row:
     """Neighbours: these units, or units that sound like one of the readings. No readings: only as it is written."""
 
     units: tuple[str, ...]
-    readings: tuple[tuple[str, ...], ...]
+    readings: tuple[Heard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +140,29 @@ class Piece:
     """Something to find: the whole of it in a row or, where it was said otherwise, all of its words anywhere.
 
     `terms` are its words with the shorter ones inside them, for engines to rank by. `spelled`: letters were read as pinyin.
+    `initials`: letters that are no pinyin, and may be the first ones of a word's syllables (ggdl).
     """
 
     whole: Row
     words: tuple[Row, ...]
     terms: tuple[str, ...]
     spelled: bool = False
+    initials: str = ""
 
     @property
     def sounds(self) -> bool:
-        return bool(self.whole.readings) or any(word.readings for word in self.words)
+        return bool(self.initials or self.whole.readings) or any(word.readings for word in self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All pieces must be found. No pieces: nothing was asked for, and nothing is found."""
+    """All pieces must be found. No pieces: nothing was asked for, and nothing is found.
+
+    `stretches` is the query as it stands, fillers and all, where that is something else than its pieces.
+    """
 
     pieces: tuple[Piece, ...]
+    stretches: tuple[Row, ...] = ()
 
     @property
     def sounds(self) -> bool:
@@ -101,8 +170,14 @@ class Plan:
         return any(piece.sounds for piece in self.pieces)
 
     @property
+    def is_scattered(self) -> bool:
+        """Whether it may be found in several places of a passage, near to each other or far apart."""
+        return sum(len(piece.words) for piece in self.pieces) > 1
+
+    @property
     def spelled(self) -> bool:
-        return any(piece.spelled for piece in self.pieces)
+        """Whether letters are read as something else: as pinyin, or as initials."""
+        return any(piece.spelled or piece.initials for piece in self.pieces)
 
 
 # jieba's words of one stretch: each inner tuple is a whole word, last, after the parts inside it.
@@ -115,7 +190,9 @@ def parse(text: str) -> Plan:
     content = [run for term in written for run in _without_fillers(term)]
     if not spelled and sum(len(unit) for run in content for unit in _units(run)) < MIN_CONTENT_CHARS:
         content = written  # 我们的家: better all of it than 家 alone
-    return Plan(tuple(dict.fromkeys(_piece(term) for term in [*spelled, *content])))
+    pieces = tuple(dict.fromkeys(_piece(term) for term in [*spelled, *content]))
+    stretches = tuple(dict.fromkeys(_row(term) for term in terms))
+    return Plan(pieces, () if stretches == tuple(piece.whole for piece in pieces) else stretches)
 
 
 def _terms(cut: Iterable[Word]) -> list[_Term]:
@@ -172,12 +249,18 @@ def _piece(term: _Term) -> Piece:
         whole=whole,
         words=tuple(dict.fromkeys(_row((group,)) for group in term)),
         terms=tuple(dict.fromkeys(word.text for word in every)),
-        spelled=bool(whole.readings) and whole.readings[0] != heard,
+        spelled=bool(whole.readings) and whole.readings[0].sounds != heard,
+        initials=sounds.initials_typed(every[0].text) if len(every) == 1 else "",
     )
 
 
 def _row(term: _Term) -> Row:
-    heard = sounds.sounds_of(word for group in term for word in group)
-    readings = tuple(r for r in sounds.readings(heard) if sum(map(sounds.is_syllable, r)) >= MIN_SYLLABLES)
-    everyday = len(term) == 1 and words.frequency(term[0][-1].text) >= words.COMMON
-    return Row(_units(term), () if everyday else readings)
+    units = _units(term)
+    written = sounds.sounds_of(word for group in term for word in group)
+    readings = tuple(
+        near.heard(units if sounds_read == written else (), sounds_read)
+        for sounds_read in sounds.readings(written)
+        if sum(map(sounds.is_syllable, sounds_read)) >= MIN_SYLLABLES
+    )
+    everyday = len(term) == 1 and words.is_everyday(term[0][-1].text)
+    return Row(units, () if everyday else readings)

@@ -62,6 +62,22 @@ def spellings(letters: str) -> tuple[tuple[str, ...], ...]:
     return tuple(ways[-1])
 
 
+INITIALS = (3, 8)  # letters that may stand for a word: fewer are the initials of everything, more nobody types
+_NO_INITIAL = frozenset("iuv")
+
+
+def initials(heard: Sequence[str]) -> str:
+    """The first letters of syllables; empty if one of the sounds is none."""
+    return "".join(sound[0] for sound in heard) if all(map(is_syllable, heard)) else ""
+
+
+def initials_typed(letters: str) -> str:
+    """The letters, if they may be a word's initials: ggdl. Not where they spell pinyin, which is likelier meant."""
+    fewest, most = INITIALS
+    fits = fewest <= len(letters) <= most and _LETTERS.fullmatch(letters) and _NO_INITIAL.isdisjoint(letters)
+    return letters if fits and not spellings(letters) else ""
+
+
 def _without_tones(letters: str) -> str:
     """gōu as gou, lǚ as lv: the way an input method spells them."""
     apart = unicodedata.normalize("NFD", letters).replace("u\u0308", "v")

@@ -9,12 +9,13 @@ SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob
 HOMES = {
     "minio": {"archive/store.py"},
     "dbos": {"ingest/engine.py", "ingest/workflow.py"},
-    "tantivy": {"search/embedded.py"},
+    "tantivy": {"search/embedded.py", "search/embedded_terms.py"},
     "meilisearch": {"search/meili.py"},
-    "jieba": {"search/words.py", "transcribe/wording.py"},
+    "rjieba": {"search/words.py"},
+    "jieba": {"transcribe/wording.py"},
     "pypinyin": {"search/sounds.py", "transcribe/homophones.py"},
     "faster_whisper": {"transcribe/whisper.py", "transcribe/weights.py", "transcribe/voice.py"},
-    "opencc": {"transcribe/simplified.py"},
+    "opencc": {"transcribe/simplified.py", "search/words.py"},
     "ffmpeg": {"transcode/command.py"},
 }
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc", "types"}

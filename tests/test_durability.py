@@ -9,6 +9,7 @@ import pytest
 
 from api.operate import check_everything
 from search.embedded import TantivyIndex
+from search.index import NAME
 from tests.ingest.conftest import KEY, SIDECAR
 from tests.serving import Huikan, alive, eventually
 
@@ -163,8 +164,8 @@ def test_the_index_is_made_anew_from_the_catalog_when_it_is_lost(huikan: Huikan,
     eventually(lambda: is_whole(huikan), 300, "the publication")
     huikan.stop()
     index = TantivyIndex(huikan.home / "index")
-    index.reset()
-    assert index.lesson_ids() == set()
+    index.drop([NAME])
+    assert index.seen() == set()
     huikan.start()
-    eventually(lambda: len(index.lesson_ids()) == 1, 120, "the index")
+    eventually(lambda: len(index.seen()) == 1, 120, "the index")
     index.close()

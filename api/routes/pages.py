@@ -1,7 +1,7 @@
 """The pages. Each works as plain HTML; htmx exchanges parts of them where that saves a wait."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
@@ -11,16 +11,18 @@ from api.access import scope_of
 from api.arriving import STAGES_ZH, arrivals, of_recording
 from api.delivery import VIEWS_ZH, Playable
 from api.deps import Browser, ConsentLesson, Operator, ViewerDep, WatchedLesson, Web, WebDep
-from api.finding import PAGE_HITS, find
+from api.finding import PAGE_HITS, find, shelf_of
 from api.rendering import static_address
-from api.routes.asking import Grade, Offset, ProgrammeName, School, Subject
+from api.routes.asking import Filters, Grade, Offset, ProgrammeName, Subject, asked_for
 from api.routes.staff import put_consent
+from api.suggesting import help_with
 from archive.model import Lesson, Programme, Transcript
 from search import query as asked
 
 router = APIRouter(include_in_schema=False)
 
 _CARDS = 24
+_FILTERS = frozenset(asked_for.__annotations__) - {"return"}  # a page's links keep these
 _MOMENTS = 100  # on the lesson's own page
 _SOUND, _OPUS = "audio", "opus"  # the rungs that a lesson without its picture is heard from
 _SECONDS = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,3}))?")
@@ -69,14 +71,12 @@ def search(
     request: Request,
     viewer: Browser,
     web: WebDep,
+    filters: Filters,
     q: Annotated[str, Query(max_length=1000)] = "",
-    subject: Subject = "",
-    grade: Grade = "",
-    school: School = "",
     offset: Offset = 0,
 ) -> Response:
     text = q.strip()[: asked.MAX_QUERY_CHARS]
-    wanted = asked.Query(text, subject, grade, school, limit=PAGE_HITS, offset=offset)
+    wanted = replace(filters, text=text, limit=PAGE_HITS, offset=offset)
     found = find(web, viewer, wanted)
     return web.pages.page(
         request,
@@ -84,8 +84,10 @@ def search(
         viewer,
         q=text,
         found=found,
-        shelf=web.catalog.lessons.shelf(scope_of(viewer)),
-        chosen={"subject": subject, "grade": grade},
+        help=help_with(web, viewer, wanted, found=found.is_sure or bool(offset)),
+        shelf=shelf_of(web, viewer, wanted),
+        programmes={kind.value: kind.zh for kind in Programme},
+        chosen={name: request.query_params.get(name, "") for name in sorted(_FILTERS)},
         offset=offset,
         step=PAGE_HITS,
     )

@@ -1,13 +1,15 @@
-"""/api/search."""
+"""/api/search and /api/suggest."""
+
+from dataclasses import replace
 
 from fastapi import APIRouter
 
 from api.deps import Browser, WebDep
 from api.finding import PAGE_HITS, FoundLesson, find
-from api.routes.asking import Grade, Limit, Offset, ProgrammeName, School, Subject, Words, problems
+from api.routes.asking import Filters, Limit, Offset, School, Words, problems
 from api.schemas import FoundLesson as FoundLessonOut
-from api.schemas import HitOut, LessonOut, SearchOut
-from search.query import Query
+from api.schemas import HitOut, LessonOut, SearchOut, SuggestOut
+from api.suggesting import help_with, suggestions
 
 router = APIRouter(prefix="/api", tags=["搜索"], responses=problems(401, 422, 503))
 
@@ -18,19 +20,30 @@ _ALL_MOMENTS = 100
 def search(
     viewer: Browser,
     web: WebDep,
+    filters: Filters,
     q: Words,
-    subject: Subject = "",
-    grade: Grade = "",
-    school: School = "",
-    programme: ProgrammeName = None,
     lesson: School = "",
     limit: Limit = PAGE_HITS,
     offset: Offset = 0,
 ) -> SearchOut:
     """按课分组：最相关的课在前，课内按时间排列。`lesson` 只在这一节课里找。`limit` 与 `offset` 数的是时刻。"""
-    query = Query(q, subject, grade, school, programme, lesson, limit=limit, offset=offset)
+    query = replace(filters, text=q, lesson_id=lesson, limit=limit, offset=offset)
     found = find(web, viewer, query, moments=_ALL_MOMENTS)
-    return SearchOut(query=q, lessons=[_out(one) for one in found.lessons], more=found.more)
+    help_ = help_with(web, viewer, query, found=found.is_sure or bool(lesson or offset))
+    return SearchOut(
+        query=q,
+        lessons=[_out(one) for one in found.lessons],
+        more=found.more,
+        meant=list(help_.meant),
+        parts=list(help_.parts),
+        spelled=help_.spelled,
+    )
+
+
+@router.get("/suggest", summary="边打字边提示")
+def suggest(viewer: Browser, web: WebDep, q: Words) -> SuggestOut:
+    """汉字、拼音、拼音首字母都可以；每一条都能搜到东西。"""
+    return SuggestOut(query=q, suggestions=list(suggestions(web, viewer, q)))
 
 
 def _out(found: FoundLesson) -> FoundLessonOut:

@@ -35,6 +35,7 @@ BROWSE = {
     ("GET", "/api/lessons"): (401, 200, 200),
     ("GET", "/api/shelf"): (401, 200, 200),
     ("GET", "/api/search"): (401, 200, 200),
+    ("GET", "/api/suggest"): (401, 200, 200),
 }
 OPERATE = {
     ("GET", "/arrivals"): (303, 403, 200),
@@ -121,7 +122,7 @@ def ask(client: TestClient, method: str, template: str, lesson_id: str) -> int:
     }
     asked = bodies.get(path.rpartition("/")[2]) if method == "POST" and "/api/" in path else None
     body: dict[str, Any] = {"json": asked} if asked is not None else {}
-    params = {"q": "勾股定理"} if path.endswith("/search") else {}
+    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest")) else {}
     return client.request(method, path, params=params, **body).status_code
 
 
@@ -160,6 +161,7 @@ def test_a_lesson_for_staff_changes_nothing_that_a_student_can_see(school: Schoo
     """Threat 18: no count, no facet, no hit and no order tells of what is beyond the scope."""
     student = school.program(STUDENT)
     asked = ["/api/lessons", "/api/shelf", "/api/search?q=勾股定理", "/api/search?q=新老师", "/", "/search?q=勾股定理"]
+    asked += ["/api/suggest?q=勾股", "/api/suggest?q=xinlaoshi", "/api/suggest?q=zhigei", "/search?q=新老诗"]
     before = [student.get(path).content for path in asked]
     school.publish("只给老师的勾股定理", consent=False, day=9, teacher="新老师", subject="新学科", grade="新年级")
     assert [student.get(path).content for path in asked] == before
@@ -172,7 +174,7 @@ def test_the_catalog_has_the_last_word_on_what_the_index_finds(school: School, k
     assert student.get("/api/search?q=勾股定理").json()["lessons"]
     school.catalog.lessons.set_consent(known.agreed.id, consent=False)
     found = student.get("/api/search?q=勾股定理").json()
-    assert found == {"query": "勾股定理", "lessons": [], "more": False}
+    assert (found["lessons"], found["more"], found["meant"], found["parts"]) == ([], False, [], [])
 
 
 def test_get_has_no_side_effects(school: School, known: Known) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from archive.arrivals import Accepted
@@ -82,6 +84,54 @@ def test_migrating_again_and_from_two_processes_at_once_changes_nothing(catalog:
     for thread in threads:
         thread.join()
     assert catalog.outputs.recording(accepted.recording_id).key == KEY
+
+
+def test_a_catalog_without_orders_for_the_index_is_brought_up_to_them(tmp_path: Path) -> None:
+    # As it was at 0002, with a lesson that can be searched and one that cannot yet.
+    catalog = Catalog(f"sqlite:///{tmp_path / 'c.sqlite'}")
+    migrations = Config()
+    migrations.set_main_option("script_location", "archive/migrations")
+    with catalog.database.writing() as tx:
+        migrations.attributes["connection"] = tx
+        command.upgrade(migrations, "0002")
+        names = "id, title, subject, grade, teacher, programme, language, school, room, recording_id"
+        for part, searchable_at in enumerate(("'2026-09-01 08:00:00'", "NULL")):
+            values = ", ".join(f"'{name}{part}'" for name in names.split(", "))
+            tx.exec_driver_sql(
+                f"INSERT INTO lesson ({names}, started_at, part, take, duration_ms, searchable_at) "  # noqa: S608
+                f"VALUES ({values}, '2026-09-01 08:00:00', {part}, 0, 1, {searchable_at})"
+            )
+    catalog.migrate()
+    assert catalog.indexing.lessons_after("", 9) == ["id0"]
+    assert catalog.indexing.orders() == []
+    assert catalog.indexing.live(2) is None
+    catalog.close()
+
+
+def test_an_index_is_begun_once_and_the_last_one_swapped_is_live(catalog: Catalog) -> None:
+    first = catalog.indexing.begin(2)
+    catalog.indexing.advance(first.name, "abc", 7)
+    again = catalog.indexing.begin(2)
+    assert (again.name, again.cursor, again.done) == (first.name, "abc", 7)
+    assert (catalog.indexing.live(2), catalog.indexing.begin(3).name) == (None, "e3b1")
+    catalog.indexing.swap(first.name)
+    assert (catalog.indexing.live(2), catalog.indexing.building(2)) == (first.name, None)
+    second = catalog.indexing.begin(2)
+    catalog.indexing.swap(second.name)
+    assert (catalog.indexing.live(2), second.name) == ("e2b2", "e2b2")
+
+
+def test_an_order_waits_until_it_is_settled(catalog: Catalog) -> None:
+    lesson_id = accept(catalog).lesson_id
+    catalog.indexing.order([lesson_id])
+    (order,) = catalog.indexing.due()
+    catalog.indexing.postpone(order, "搜索稍后可用", retry_after_s=60)
+    assert catalog.indexing.due() == []
+    catalog.indexing.retry_now()
+    (again,) = catalog.indexing.due()
+    assert (again.attempts, catalog.indexing.of(lesson_id)) == (1, again)
+    catalog.indexing.settle(again)
+    assert catalog.indexing.of(lesson_id) is None
 
 
 def test_an_arrival_becomes_a_recording_with_a_lesson_once(catalog: Catalog) -> None:

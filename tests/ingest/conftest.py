@@ -11,8 +11,7 @@ from archive.errors import ModelMissing
 from archive.model import Span
 from archive.settings import Settings
 from archive.store import ObjectStore
-from ingest.runtime import Runtime
-from search.embedded import TantivyIndex
+from ingest.runtime import Runtime, open_index
 from transcribe.engine import EngineDescription
 from transcribe.utterance import Heard, Utterance
 
@@ -73,7 +72,7 @@ def runtime(
     ).with_secrets()
     catalog = Catalog(settings.catalog_address)
     catalog.migrate()
-    opened = Runtime(settings, catalog, store, TantivyIndex(settings.home / "index"), ear)
+    opened = Runtime(settings, catalog, store, open_index(settings, catalog), ear)
     yield opened
     opened.close()
 

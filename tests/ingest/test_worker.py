@@ -8,7 +8,7 @@ import pytest
 
 from archive.database import now
 from archive.errors import Misconfigured
-from ingest import engine, hearing, steps, worker
+from ingest import engine, worker
 from ingest.engine import Runs
 from ingest.intake import take_in
 from ingest.runtime import Runtime
@@ -82,16 +82,6 @@ def test_a_recording_that_lost_its_run_gets_a_new_one_and_a_hindered_or_refused_
     runtime.catalog.outputs.refuse(refused, "unreadable", "x", "坏")
     assert worker.catch_up(runtime, runs) == 1
     assert enqueued(runs) == 1
-
-
-def test_what_the_index_lacks_is_indexed_anew(runtime: Runtime, runs: Runs, put: Put, tiny_recording: Path) -> None:
-    recording_id = take_in(runtime, put(KEY, tiny_recording.read_bytes())).recording_id
-    assert recording_id is not None
-    hearing.hear_recording(runtime, recording_id)
-    steps.index_recording(runtime, recording_id)
-    assert worker.mend_index(runtime, runs) == 0
-    runtime.index.reset()
-    assert worker.mend_index(runtime, runs) == 1
 
 
 def test_one_data_directory_has_one_owner(tmp_path: Path) -> None:

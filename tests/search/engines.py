@@ -10,13 +10,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from meilisearch import Client
 
 from archive.model import Lesson, Programme
 from search.embedded import TantivyIndex
-from search.index import SearchIndex
+from search.index import NAME, SearchIndex
 from search.meili import MeiliIndex
 from search.passages import Kind, Passage
 from tests.search.meili_stand_in import KEY, stand_in
@@ -49,12 +50,16 @@ def opened(engine: str, folder: Path) -> Generator[SearchIndex]:
                 client.delete_index(index["uid"])
 
 
-def reopened(index: SearchIndex) -> SearchIndex:
-    """Another object over the same index, as another process has it."""
+def lesson_ids(index: SearchIndex) -> set[str]:
+    return {one.lesson_id for one in index.seen()}
+
+
+def reopened(index: SearchIndex, name: str = NAME) -> SearchIndex:
+    """Another object over the same index, as another process has it, or over one beside it."""
     if isinstance(index, TantivyIndex):
-        return TantivyIndex(index._path)  # pyright: ignore[reportPrivateUsage]
+        return TantivyIndex(index._path, name=name)  # pyright: ignore[reportPrivateUsage]
     assert isinstance(index, MeiliIndex)
-    return MeiliIndex(index._url, index._key, index._family.removesuffix("-e"))  # pyright: ignore[reportPrivateUsage]
+    return MeiliIndex(index._url, index._key, index._family.removesuffix("-"), name=name)  # pyright: ignore[reportPrivateUsage]
 
 
 def passage(
@@ -68,6 +73,7 @@ def passage(
     school: str = "",
     programme: Programme = Programme.LIVE,
     consent: bool = True,
+    **more: Any,
 ) -> Passage:
     """A passage that starts at `number` times ten seconds."""
     return Passage(
@@ -82,6 +88,7 @@ def passage(
         school=school,
         programme=programme,
         consent=consent,
+        **more,
     )
 
 

@@ -21,7 +21,7 @@ _SETTINGS = {
     "stopWords", "synonyms", "typoTolerance", "pagination", "faceting", "localizedAttributes", "prefixSearch",
     "facetSearch", "proximityPrecision", "searchCutoffMs", "dictionary", "distinctAttribute",
 }  # fmt: skip
-_CONDITION = re.compile(r'(\w+) (=|<|IN) ("(?:[^"\\]|\\.)*"|true|false|\d+|\[.*\])')
+_CONDITION = re.compile(r'(\w+) (=|<=|>=|<|IN) ("(?:[^"\\]|\\.)*"|true|false|\d+|\[.*\])')
 
 
 class Refused(Exception):
@@ -50,6 +50,10 @@ class Index:
         assert asked["matchingStrategy"] == "all"
         found = [d for d in self.matching(asked["filter"]) if set(terms) <= self._words(d)]
         found.sort(key=lambda document: -document["weight"])
+        for rule in asked.get("sort", []):
+            name, _, order = rule.partition(":")
+            assert name in self.settings["sortableAttributes"]
+            found.sort(key=lambda document, name=name: document[name], reverse=order == "desc")
         limit = min(asked["limit"], self.settings["pagination"]["maxTotalHits"])
         shown = self.settings.get("displayedAttributes", ["*"])
         keep = [name for name in asked["attributesToRetrieve"] if name in shown]
@@ -65,8 +69,8 @@ def _holds(condition: str, document: dict[str, Any]) -> bool:
     assert found is not None
     name, operator, value = found.group(1), found.group(2), json.loads(found.group(3))
     have = document[name]
-    if operator == "<":
-        return have < value
+    if operator in ("<", "<=", ">="):
+        return {"<": have < value, "<=": have <= value, ">=": have >= value}[operator]
     wanted = value if operator == "IN" else [value]
     return _folded(have) in [_folded(one) for one in wanted]
 

@@ -13,9 +13,9 @@ import pytest
 
 from archive.errors import Unavailable
 from search.embedded import TantivyIndex
-from search.passages import EDITION
+from search.index import NAME
 from search.query import Query
-from tests.search.engines import said
+from tests.search.engines import lesson_ids, said
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def test_a_reader_in_another_process_sees_each_commit_at_once(tmp_path: Path) ->
             tell(reader, "search")
             counts.append(told(reader))
             writer.replace("a", said("a", *["重力"] * (number + 1)))
-        writer.reset()
+        writer.drop([NAME])
         tell(reader, "search")
         counts.append(told(reader))
         assert reader.stdin is not None
@@ -78,7 +78,7 @@ def test_a_reader_in_another_process_sees_each_commit_at_once(tmp_path: Path) ->
 def test_a_reader_makes_no_files(tmp_path: Path) -> None:
     index = TantivyIndex(tmp_path / "never")
     assert found(index) == []
-    assert index.lesson_ids() == set()
+    assert lesson_ids(index) == set()
     assert not (tmp_path / "never").exists()
 
 
@@ -133,7 +133,7 @@ def test_processes_that_write_at_once_take_turns(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
-    assert len(TantivyIndex(tmp_path).lesson_ids()) == 10
+    assert len(lesson_ids(TantivyIndex(tmp_path))) == 10
 
 
 def damaged(folder: Path, damage: str) -> None:
@@ -159,30 +159,29 @@ def damaged(folder: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("damage", ["meta garbled", "meta empty", "a file gone", "files cut short", "bytes flipped"])
-def test_a_damaged_index_says_how_to_rebuild_and_a_reset_heals_it(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_index_says_how_to_rebuild_and_dropping_it_heals_it(tmp_path: Path, damage: str) -> None:
     TantivyIndex(tmp_path).replace("a", said("a", *["今天我们学习重力"] * 50))
-    damaged(tmp_path / f"e{EDITION}", damage)
+    damaged(tmp_path / NAME, damage)
     index = TantivyIndex(tmp_path)
     with pytest.raises(Unavailable) as refused:
         index.search(Query("重力"))
-    assert "huikan reprocess --step index" in refused.value.reason_zh
-    index.reset()
+    assert "huikan reindex" in refused.value.reason_zh
+    index.drop([NAME])
     index.replace("a", said("a", "重力"))
     assert found(index) == ["a"]
 
 
-def test_an_index_of_another_edition_is_stale_until_it_is_dropped(tmp_path: Path) -> None:
-    TantivyIndex(tmp_path, edition=1).replace("a", said("a", "重力"))
-    newer = TantivyIndex(tmp_path, edition=2)
-    assert newer.is_stale
+def test_an_index_of_another_edition_serves_until_it_is_dropped(tmp_path: Path) -> None:
+    TantivyIndex(tmp_path, name="e1").replace("a", said("a", "重力"))
+    newer = TantivyIndex(tmp_path)
+    assert newer.others() == ["e1"]
     assert found(newer) == []
     newer.replace("b", said("b", "重力"))
-    assert newer.is_stale
-    assert found(TantivyIndex(tmp_path, edition=1)) == ["a"]  # the old one serves until somebody drops it
-    newer.drop_stale()
-    assert not newer.is_stale
+    assert found(TantivyIndex(tmp_path, name="e1")) == ["a"]
+    newer.drop(newer.others())
+    assert newer.others() == []
     assert found(newer) == ["b"]
-    assert [folder.name for folder in tmp_path.glob("e*")] == ["e2"]
+    assert [folder.name for folder in tmp_path.glob("e*")] == [NAME]
     assert list(tmp_path.glob("dropped*")) == []
 
 
@@ -211,7 +210,7 @@ def test_an_index_that_vanishes_under_a_reader_is_empty(tmp_path: Path) -> None:
     index = TantivyIndex(tmp_path)
     index.replace("a", said("a", "重力"))
     assert found(index) == ["a"]
-    shutil.rmtree(tmp_path / f"e{EDITION}")
+    shutil.rmtree(tmp_path / NAME)
     assert found(index) == []
     index.replace("a", said("a", "重力"))
     assert found(index) == ["a"]

@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search import sounds, words
-from search.hits import Hit, Results, by_lesson, hit_of
+from search import words
+from search.hits import Candidate, Hit, Results, by_lesson, hit_of
+from search.index import candidate_of, record_of, terms_of
 from search.passages import Jump, Passage
 from search.query import parse
 from tests.search.engines import passage, patiently
@@ -11,7 +12,12 @@ from tests.search.engines import passage, patiently
 def match(query: str, text: str, *jumps: Jump) -> Hit | None:
     known = passage(text)
     moved = Passage("p", "lesson", "said", known.start_ms, known.end_ms, text, jumps=jumps)
-    return hit_of(parse(query), moved, sounds.syllables(text), 1.0)
+    return hit_of(parse(query), candidate(moved))
+
+
+def candidate(known: Passage) -> Candidate:
+    """The passage as an engine gives it back."""
+    return candidate_of(record_of(known, terms_of(known)), 1.0)
 
 
 def marked(query: str, text: str) -> list[str]:
@@ -82,7 +88,7 @@ alphabet = "勾股定理沟谷重心中，e\u0301㎡① ab"
 @patiently
 def test_marks_are_in_order_apart_and_inside(query: str, text: str) -> None:
     plan = parse(query)
-    hit = hit_of(plan, passage(text), sounds.syllables(text), 1.0) if plan.pieces else None
+    hit = hit_of(plan, candidate(passage(text))) if plan.pieces else None
     if hit is not None:
         flat = [place for mark in hit.marks for place in mark]
         assert flat == sorted(set(flat))
@@ -98,4 +104,4 @@ def test_any_row_of_units_finds_the_text_that_it_was_taken_from(text: str, data:
         first = data.draw(st.integers(0, len(units) - 1))
         last = data.draw(st.integers(first, min(first + 12, len(units) - 1)))
         plan = parse(text[units[first].start : units[last].end])
-        assert hit_of(plan, passage(text), sounds.syllables(text), 1.0) is not None
+        assert hit_of(plan, candidate(passage(text))) is not None

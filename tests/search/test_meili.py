@@ -9,7 +9,7 @@ import pytest
 from archive.errors import DiskFull, Unavailable
 from search.meili import MeiliIndex
 from search.query import Query
-from tests.search.engines import said
+from tests.search.engines import lesson_ids, said
 from tests.search.meili_stand_in import KEY, StandIn, stand_in
 
 
@@ -24,7 +24,7 @@ def test_settings_are_put_once_and_not_again_by_the_next_process(server: tuple[S
     MeiliIndex(url, KEY, "huikan").replace("a", said("a", "重力"))
     MeiliIndex(url, KEY, "huikan").replace("b", said("b", "重力"))
     assert state.updates == 1
-    found = state.indexes["huikan-e1"].settings
+    found = state.indexes["huikan-e2"].settings
     assert found["typoTolerance"] == {"enabled": False}
     assert found["localizedAttributes"] == [{"attributePatterns": ["*"], "locales": ["cmn"]}]
 
@@ -32,9 +32,9 @@ def test_settings_are_put_once_and_not_again_by_the_next_process(server: tuple[S
 def test_settings_that_somebody_changed_are_put_right(server: tuple[StandIn, str]) -> None:
     state, url = server
     MeiliIndex(url, KEY, "huikan").replace("a", said("a", "重力"))
-    state.indexes["huikan-e1"].settings["typoTolerance"] = {"enabled": True}
+    state.indexes["huikan-e2"].settings["typoTolerance"] = {"enabled": True}
     MeiliIndex(url, KEY, "huikan").replace("b", said("b", "重力"))
-    assert state.indexes["huikan-e1"].settings["typoTolerance"] == {"enabled": False}
+    assert state.indexes["huikan-e2"].settings["typoTolerance"] == {"enabled": False}
 
 
 def test_processes_that_start_together_make_one_index(server: tuple[StandIn, str]) -> None:
@@ -47,7 +47,7 @@ def test_processes_that_start_together_make_one_index(server: tuple[StandIn, str
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
-    assert MeiliIndex(url, KEY, "huikan").lesson_ids() == {"0", "1", "2", "3"}
+    assert lesson_ids(MeiliIndex(url, KEY, "huikan")) == {"0", "1", "2", "3"}
 
 
 def test_while_a_lesson_is_replaced_it_is_found_all_the_time(server: tuple[StandIn, str]) -> None:
@@ -79,18 +79,29 @@ def test_a_clock_that_is_behind_does_not_lose_a_lesson(
     assert [len(index.search(Query(text)).hits) for text in ("重力", "浮力")] == [0, 1]
 
 
-def test_an_index_of_another_edition_is_stale_until_it_is_dropped(server: tuple[StandIn, str]) -> None:
+def test_an_index_of_another_edition_serves_until_it_is_dropped(server: tuple[StandIn, str]) -> None:
     state, url = server
-    MeiliIndex(url, KEY, "huikan", edition=1).replace("a", said("a", "重力"))
+    MeiliIndex(url, KEY, "huikan", name="e1").replace("a", said("a", "重力"))
     state.indexes["huikan-else"] = state.indexes["huikan-e1"]  # not of ours
-    newer = MeiliIndex(url, KEY, "huikan", edition=2)
-    assert newer.is_stale
-    assert newer.lesson_ids() == set()
+    newer = MeiliIndex(url, KEY, "huikan")
+    assert newer.others() == ["e1"]
+    assert lesson_ids(newer) == set()
     newer.replace("b", said("b", "重力"))
-    newer.drop_stale()
-    assert not newer.is_stale
-    assert newer.lesson_ids() == {"b"}
+    newer.drop(newer.others())
+    assert newer.others() == []
+    assert lesson_ids(newer) == {"b"}
     assert set(state.indexes) == {"huikan-e2", "huikan-else"}
+
+
+def test_a_large_lesson_is_sent_in_several_requests(
+    server: tuple[StandIn, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, url = server
+    monkeypatch.setattr("search.meili._BATCH_BYTES", 5000)
+    index = MeiliIndex(url, KEY, "huikan")
+    index.replace("a", said("a", *["重力"] * 20))
+    assert sum(task["type"] == "documentAdditionOrUpdate" for task in state.tasks) > 2
+    assert index.counts().passages == 20
 
 
 def test_a_wrong_key_says_which_setting(server: tuple[StandIn, str]) -> None:
@@ -125,7 +136,7 @@ def test_a_server_that_fails_is_unavailable_and_a_full_one_says_so(server: tuple
         index.replace("a", said("a", "重力"))
     state.failing = None
     index.replace("a", said("a", "重力"))
-    assert index.lesson_ids() == {"a"}
+    assert lesson_ids(index) == {"a"}
 
 
 @pytest.mark.parametrize(("code", "family"), [("internal", Unavailable), ("no_space_left_on_device", DiskFull)])
@@ -145,6 +156,6 @@ def test_threads_share_one_object(server: tuple[StandIn, str]) -> None:
     index.replace("a", said("a", "重力"))
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(
-            lambda n: len(index.search(Query("重力")).hits) if n % 2 else len(index.lesson_ids()), range(80)
+            lambda n: len(index.search(Query("重力")).hits) if n % 2 else len(lesson_ids(index)), range(80)
         )
         assert set(found) == {1}

@@ -1,11 +1,13 @@
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archive.model import Programme, Scope
+from search.index import ready
 from search.meili_terms import document_of, filters_of, ways_of
 from search.query import Query, parse
 from tests.search.engines import passage, patiently
@@ -15,6 +17,11 @@ CONDITION = re.compile(
 )
 TERM = re.compile(r'"[a-z0-9]{1,240}"')
 texts = st.text(max_size=80) | st.text(alphabet="勾股定理的 gou1xian'\"-é", max_size=80)
+
+
+def document(lesson: str, generation: int, number: int, text: str) -> dict[str, Any]:
+    (one,) = ready([passage(text)])
+    return document_of(lesson, generation, number, *one)
 
 
 def test_a_row_of_characters_is_asked_for_by_its_pairs_and_then_by_its_words() -> None:
@@ -45,8 +52,8 @@ def test_a_query_is_never_empty_and_holds_nothing_but_quoted_terms(text: str) ->
 @given(texts)
 @patiently
 def test_what_is_asked_for_by_its_own_text_is_in_the_document(text: str) -> None:
-    document = document_of("lesson", 1, 1, passage(text))
-    terms = {term for name in ("words", "units", "sounds") for term in document[name].split()}
+    made = document("lesson", 1, 1, text)
+    terms = {term for name in ("words", "units", "sounds") for term in made[name].split()}
     plan = parse(text)
     if plan.pieces:
         in_a_row, scattered, *_ = [*ways_of(plan, "exact"), ""]
@@ -74,12 +81,12 @@ def test_every_filter_is_one_condition_and_values_stay_inside_their_quotes(
 
 @pytest.mark.parametrize("lesson_id", ["Abc", "七年级/数学", "a b", "1e10", "\ud800", "x" * 1000])
 def test_ids_keep_to_the_alphabet_that_meilisearch_allows(lesson_id: str) -> None:
-    document = document_of(lesson_id, 1_700_000_000_000_000, 3, passage("力"))
-    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,511}", document["id"])
-    json.dumps(document).encode()
+    made = document(lesson_id, 1_700_000_000_000_000, 3, "力")
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,511}", made["id"])
+    json.dumps(made).encode()
 
 
 def test_lesson_keys_are_no_numbers_and_tell_case_apart() -> None:
-    keys = {document_of(lesson, 1, 1, passage("力"))["lesson"] for lesson in ("abc", "ABC")}
+    keys = {document(lesson, 1, 1, "力")["lesson"] for lesson in ("abc", "ABC")}
     assert len({key.lower() for key in keys}) == 2
     assert all(key[0].isalpha() for key in keys)

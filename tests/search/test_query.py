@@ -50,7 +50,7 @@ def test_a_query_is_taken_apart_into_what_is_asked_for(text: str, found: list[st
 )
 def test_a_piece_may_be_found_by_its_sounds(text: str, readings: list[str]) -> None:
     (piece,) = parse(text).pieces
-    assert [" ".join(reading) for reading in piece.whole.readings] == readings
+    assert [" ".join(reading.sounds) for reading in piece.whole.readings] == readings
 
 
 def test_letters_that_spell_pinyin_are_told_from_characters() -> None:
@@ -72,7 +72,7 @@ def test_any_text_is_a_plan_of_pieces_that_can_be_found(text: str) -> None:
         for row in (piece.whole, *piece.words):
             assert row.units
             assert len(row.readings) <= sounds.MAX_READINGS
-            assert all(sum(map(sounds.is_syllable, reading)) >= MIN_SYLLABLES for reading in row.readings)
+            assert all(sum(map(sounds.is_syllable, one.sounds)) >= MIN_SYLLABLES for one in row.readings)
     assert sum(len(piece.whole.units) for piece in plan.pieces) <= 3 * MAX_QUERY_CHARS
 
 

@@ -164,7 +164,7 @@ def test_what_only_sounds_like_it_is_found_too(
         ("勾股定理", ["maths-8", "maths-9"]),
         ("勾股定理 李明", ["maths-8"]),
         ("王芳", ["maths-9"]),
-        ("数学 九年级", ["maths-9", "maths-trig"]),
+        ("二次函数 九年级", ["maths-9"]),
         ("同步课堂", ["english-8"]),
         ("重力", ["physics-8"]),
         ("光合作用", ["biology-7"]),

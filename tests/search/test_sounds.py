@@ -13,13 +13,13 @@ texts = st.text(max_size=30) | st.text(alphabet="勾股定理重心复长行，a
     [
         ("勾股定理", "gou gu ding li"),
         ("沟谷定理", "gou gu ding li"),
-        ("拋物線", "pao wu xian"),  # traditional script is found by its sound
+        ("拋物線", "pao wu xian"),
         ("重心", "zhong xin"),
         ("重复", "chong fu"),
         ("银行", "yin hang"),
         ("行走", "xing zou"),
         ("绿色", "lv se"),
-        ("can 32页", "=can =32 ye"),
+        ("can 32页", "=can san shi er ye"),
     ],
 )
 def test_a_text_sounds_as_it_is_read(text: str, heard: str) -> None:

@@ -1,14 +1,22 @@
+import random
 import subprocess
 import sys
 import unicodedata
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import classroom
 from search import words
 from tests.search.engines import patiently
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # jieba 0.42.1 has bad escapes in its patterns and imports pkg_resources
+    import jieba
 
 # What lessons hold, and what breaks careless offsets: marks, ligatures, surrogates, joiners, widths.
 written = [
@@ -43,14 +51,17 @@ def folded(text: str) -> list[str]:
     ("written", "plain"),
     [
         ("勾股", ["勾", "股"]),
-        ("ＡＢＣ　１２３", ["abc", "123"]),
+        ("ＡＢＣ　１２３", ["abc", "一", "百", "二", "十", "三"]),
         ("Photosynthesis", ["photosynthesis"]),
         ("a²+b²=c²", ["a2", "b2", "c2"]),
         ("5㎡", ["5m2"]),
         ("café cafe\u0301", ["café", "café"]),
-        ("32页", ["32", "页"]),
+        ("32页", ["三", "十", "二", "页"]),
+        ("拋物線", ["抛", "物", "线"]),
+        ("x^2", ["x2"]),
+        ("3.14", ["三", "点", "一", "四"]),
         ("don't", ["don", "t"]),
-        ("x_1", ["x", "1"]),
+        ("x_1", ["x", "一"]),
         ("《静夜思》——李白", ["静", "夜", "思", "李", "白"]),
         ("葛\U000e0100", ["葛"]),  # a variation selector chooses a drawing, not a character
         ("👩‍🏫", []),
@@ -115,23 +126,27 @@ def test_a_clean_text_is_as_long_and_can_be_stored(text: str) -> None:
     assert words.clean(clean) == clean
 
 
-def test_everyday_words_are_frequent_and_terms_are_not() -> None:
-    assert words.frequency("我们") > words.COMMON
-    assert words.frequency("正弦") < words.COMMON
-    assert words.frequency("没有这个词") == 0
+def test_everyday_words_are_known_and_terms_are_none() -> None:
+    assert words.is_everyday("我们")
+    assert not words.is_everyday("正弦")
 
 
-def test_the_dictionary_loads_once_from_any_threads_silently_and_leaves_no_file(tmp_path: Path) -> None:
+def test_the_terms_of_every_subject_are_cut_whole() -> None:
+    for term in ("商高定理", "通电螺线管", "马德堡半球", "中位线"):
+        assert [word.text for word in words.cut(term) if not word.part] == [term]
+
+
+def test_any_threads_may_cut_at_once_and_nothing_is_written(tmp_path: Path) -> None:
     # A process of its own: here the dictionary is loaded already.
     program = """
-import logging, threading
+import threading
 from search import words
 found = []
-threads = [threading.Thread(target=lambda: found.append(words._cutter())) for _ in range(4)]
+threads = [threading.Thread(target=lambda: found.append(words.cut("今天学习勾股定理"))) for _ in range(4)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-assert len({id(one) for one in found}) == 1
-print([word.text for word in words.cut("勾股定理")])
+assert len(found) == 4 and len(set(found)) == 1
+print([word.text for word in found[0]])
 """
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -143,3 +158,37 @@ print([word.text for word in words.cut("勾股定理")])
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "勾股定理" in ran.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def jieba_itself() -> "jieba.Tokenizer":
+    """jieba with our terms. What its initialize() does, less its cache file and its lines on stderr."""
+    cutter = jieba.Tokenizer()
+    cutter.FREQ, cutter.total = cutter.gen_pfdict(cutter.get_dict_file())
+    cutter.initialized = True
+    for term in words.curriculum():
+        if words.is_han(term) and not cutter.FREQ.get(term):
+            cutter.add_word(term, words._TERM_FREQUENCY)  # pyright: ignore[reportPrivateUsage]
+    return cutter
+
+
+def cut_differently(cutter: "jieba.Tokenizer", texts: Iterable[str]) -> list[str]:
+    ours = words._cutter()  # pyright: ignore[reportPrivateUsage]
+    return [text for text in texts if [*cutter.tokenize(text, mode="search")] != [*ours.tokenize(text, "search")]]
+
+
+def test_words_are_cut_as_jieba_cuts_them_over_our_corpus(jieba_itself: "jieba.Tokenizer") -> None:
+    spoken = classroom.lessons(3, 150, held_out=False)
+    lines = {line for one in (*spoken, *classroom.misheard(spoken, 0.2, 3)) for line in one.lines}
+    assert len(lines) > 2000
+    assert cut_differently(jieba_itself, lines) == []
+
+
+def test_words_are_cut_as_jieba_cuts_them_whatever_is_written(jieba_itself: "jieba.Tokenizer") -> None:
+    # The common block alone: of rarer characters, which no lesson has, jieba makes pieces of one and rjieba of several.
+    draw = random.Random(7)
+    every = [chr(code) for code in range(0x4E00, 0x9FA6)]
+    known = [*words.curriculum(), *words._everyday(), *"的一是不了在人有我他这个们中来上大为和"]  # pyright: ignore[reportPrivateUsage]
+    texts = ["".join(draw.choices(every, k=draw.randint(1, 20))) for _ in range(1500)]
+    texts += ["".join(draw.choices(known, k=draw.randint(1, 8))) for _ in range(1500)]
+    assert cut_differently(jieba_itself, [text for text in texts if words.is_han(text)]) == []

@@ -46,20 +46,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("detail", sa.JSON(none_as_null=True), nullable=True))
     with op.batch_alter_table("recording", schema=None) as batch_op:
         batch_op.add_column(sa.Column("transcript_edition", sa.Integer(), nullable=True))
-    with op.batch_alter_table("lesson", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("indexed_transcript", sa.Integer(), nullable=True))
-    # Until now a recording had one transcript: it is the current one, and what is searchable was made of it.
+    # Until now a recording had one transcript: it is the current one.
     newest = "(SELECT MAX(edition) FROM transcript WHERE transcript.recording_id = {})"
     op.execute(f"UPDATE recording SET transcript_edition = {newest.format('recording.id')}")  # noqa: S608 — our own words
-    op.execute(
-        f"UPDATE lesson SET indexed_transcript = {newest.format('lesson.recording_id')} "  # noqa: S608
-        "WHERE searchable_at IS NOT NULL"
-    )
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("lesson", schema=None) as batch_op:
-        batch_op.drop_column("indexed_transcript")
     with op.batch_alter_table("recording", schema=None) as batch_op:
         batch_op.drop_column("transcript_edition")
     with op.batch_alter_table("cue", schema=None) as batch_op:
