@@ -26,7 +26,7 @@ from transcribe import audio
 from transcribe.choice import EngineChoice, build
 from transcribe.engine import EngineDescription, stop_if
 from transcribe.utterance import Heard
-from transcribe.wire import error_from_json, heard_from_json
+from transcribe.wire import error_as_json, error_from_json, heard_from_json
 
 _POLL_S = 0.4
 _PATIENCE_S = 30.0  # how long it may take to notice a cancellation before it is killed
@@ -150,7 +150,8 @@ class _Child:
     def ask(
         self, order: dict[str, Any], on_progress: Callable[[float], None], cancelled: Callable[[], bool]
     ) -> dict[str, Any]:
-        """The answer to one order. Raises Cancelled, and Unavailable when the process died or hangs."""
+        """The answer to one order: what was heard, or an error, Cancelled among them. Raises Unavailable when the process died
+        or hangs, and Cancelled when it does not notice that it was cancelled."""
         self._orders += 1
         self._send({**order, "number": self._orders})
         heard_of_at, asked_to_stop_at = time.monotonic(), 0.0
@@ -160,9 +161,8 @@ class _Child:
             if message is not None and message["number"] == self._orders:
                 heard_of_at = now
                 if "progress" not in message:
-                    if asked_to_stop_at:
-                        raise Cancelled("speech")
-                    return message
+                    # What it had finished at that very moment is not wanted any more; the process is, with its model.
+                    return {**message, **error_as_json(Cancelled("speech"))} if asked_to_stop_at else message
                 if not asked_to_stop_at:
                     on_progress(float(message["progress"]))
             if not asked_to_stop_at and cancelled():

@@ -67,6 +67,15 @@ def test_a_process_that_was_killed_is_unavailable_once_and_then_there_is_another
     assert child.pid != pid
 
 
+def test_a_lesson_that_is_cancelled_does_not_cost_the_model(child: ChildEngine, wav: Path) -> None:
+    said = listen(child, wav)
+    pid, seen = child.pid, list[float]()
+    with pytest.raises(Cancelled):
+        child.transcribe(wav, language="en", on_progress=seen.append, cancelled=lambda: bool(seen))
+    assert child.pid == pid
+    assert listen(child, wav) == said
+
+
 @pytest.mark.parametrize("recycling", [Recycling(after_ms=1), Recycling(growth_bytes=-(2**40))])
 def test_it_makes_way_for_a_fresh_one_when_it_has_worked_or_grown_enough(recycling: Recycling, tmp_path: Path) -> None:
     engine = english_child(recycling)
