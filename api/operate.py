@@ -13,6 +13,8 @@ from ingest.runtime import Runtime, open_catalog, open_runtime
 from ingest.verify import Checked, verify
 from ingest.worker import only_one
 
+_TOGETHER = 100  # lessons that are indexed in one commit
+
 
 def order_reprocessing(settings: Settings, lesson_ids: Sequence[str], *, redo: Sequence[str]) -> int:
     """Starts a run for each lesson (all of them if none is named). Raises Absent for an unknown one, before any starts.
@@ -84,10 +86,12 @@ def index_some(settings: Settings, lesson_ids: Sequence[str], on_progress: Calla
         else:
             indexing.mend(runtime)
         orders = runtime.catalog.indexing.orders()
-        for done, order in enumerate(orders):
-            on_progress(done, len(orders))
-            indexing.index_lesson(runtime, order.lesson_id)
-            runtime.catalog.indexing.settle(order)
+        for first in range(0, len(orders), _TOGETHER):
+            on_progress(first, len(orders))
+            some = orders[first : first + _TOGETHER]
+            indexing.index_lessons(runtime, [order.lesson_id for order in some])
+            for order in some:
+                runtime.catalog.indexing.settle(order)
         on_progress(len(orders), len(orders))
         return len(orders)
 

@@ -40,10 +40,11 @@ class Build:
 def order_index(database: Database, tx: Connection, lesson_ids: Iterable[str]) -> None:
     """Within somebody's transaction: these lessons are to be indexed anew, now."""
     at = now()
-    rows = [{"lesson_id": lesson_id, "ordered_at": at, "attempts": 0, "retry_at": at} for lesson_id in lesson_ids]
-    for row in rows:
-        insert = database.insert(index_order).values(row)
-        tx.execute(insert.on_conflict_do_update(index_elements=["lesson_id"], set_={**row, "reason_zh": None}))
+    fresh = {"ordered_at": at, "attempts": 0, "retry_at": at, "reason_zh": None}
+    rows = [{"lesson_id": lesson_id, **fresh} for lesson_id in lesson_ids]
+    if rows:
+        insert = database.insert(index_order)
+        tx.execute(insert.on_conflict_do_update(index_elements=["lesson_id"], set_=fresh), rows)
 
 
 def order_index_of(database: Database, tx: Connection, recording_id: str) -> None:

@@ -43,37 +43,53 @@ Progress = Callable[[int, int], None]  # lessons done, lessons in all
 
 
 def carry_out_due(runtime: Runtime) -> int:
-    """Indexes what was ordered and not carried out yet. Ends at the first that cannot be: the next would wait as long."""
-    done = 0
-    for order in runtime.catalog.indexing.due():
-        if not carry_out(runtime, order):
-            break
-        done += 1
-    return done
-
-
-def carry_out(runtime: Runtime, order: Order) -> bool:
-    """False when the index is unavailable: the order is then tried again later, and nobody waits for it."""
+    """Indexes what was ordered and not carried out yet, some hundred lessons together. Returns how many."""
+    orders = runtime.catalog.indexing.due()
+    if not orders:
+        return 0
     try:
-        index_lesson(runtime, order.lesson_id)
+        return carry_out(runtime, orders)
+    except Exception:  # one lesson that breaks us must not keep the others out of the index
+        log.exception("indexing failed in a way nobody foresaw; lesson by lesson now")
+        return sum(_carried_out(runtime, order) for order in orders)
+
+
+def _carried_out(runtime: Runtime, order: Order) -> int:
+    try:
+        return carry_out(runtime, [order])
+    except Exception as error:
+        log.exception("a lesson cannot be indexed", lesson=order.lesson_id)
+        zh = f"搜索稍后可用：这是回看自身的错误（{type(error).__name__}），请把日志交给维护者；会自动重试。"
+        runtime.catalog.indexing.postpone(order, zh, retry_after_s=_LONGEST_RETRY_S)
+        return 0
+
+
+def carry_out(runtime: Runtime, orders: Sequence[Order]) -> int:
+    """Returns how many; 0 when the index is unavailable: they are then tried again later, and nobody waits for them."""
+    indexing = runtime.catalog.indexing
+    try:
+        index_lessons(runtime, [order.lesson_id for order in orders])
     except Unavailable as error:
-        wait_s = min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2 ** min(order.attempts, 10))
-        log.warning("search is delayed", lesson=order.lesson_id, reason=str(error), retry_after_s=wait_s)
-        runtime.catalog.indexing.postpone(order, f"搜索稍后可用：{error.reason_zh}", retry_after_s=wait_s)
-        return False
-    runtime.catalog.indexing.settle(order)
-    return True
+        log.warning("search is delayed", lessons=len(orders), reason=str(error))
+        for order in orders:
+            wait_s = min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2 ** min(order.attempts, 10))
+            indexing.postpone(order, f"搜索稍后可用：{error.reason_zh}", retry_after_s=wait_s)
+        return 0
+    for order in orders:
+        indexing.settle(order)
+    return len(orders)
 
 
-def index_lesson(runtime: Runtime, lesson_id: str) -> None:
-    """Replaces the lesson's passages. While the transcript is still to come, title and teacher can be found already."""
-    lesson = runtime.catalog.lessons.get(lesson_id)
-    passages, is_heard = _passages(runtime, lesson)
-    runtime.index.replace(lesson.id, passages)
+def index_lessons(runtime: Runtime, lesson_ids: Sequence[str]) -> None:
+    """Replaces their passages. While a transcript is still to come, title and teacher can be found already."""
+    lessons = [runtime.catalog.lessons.get(lesson_id) for lesson_id in lesson_ids]
+    made = {lesson.id: _passages(runtime, lesson) for lesson in lessons}
+    runtime.index.replace_many({lesson_id: ready(passages) for lesson_id, (passages, _) in made.items()})
     crash_point("index:replaced")
-    runtime.catalog.indexing.note_indexed([lesson.id])
-    if is_heard:
-        runtime.catalog.outputs.mark_searchable(lesson.recording_id, EDITION)
+    runtime.catalog.indexing.note_indexed(lesson_ids)
+    for lesson in lessons:
+        if made[lesson.id][1]:
+            runtime.catalog.outputs.mark_searchable(lesson.recording_id, EDITION)
 
 
 def _passages(runtime: Runtime, lesson: Lesson) -> tuple[tuple[Passage, ...], bool]:

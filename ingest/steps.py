@@ -39,7 +39,7 @@ def index_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) 
         indexing.order([lesson.id])
     order = indexing.of(lesson.id)
     if order is not None:
-        carry_out(runtime, order)
+        carry_out(runtime, [order])
 
 
 def publish_recording(runtime: Runtime, recording_id: str) -> Publication:

@@ -88,13 +88,19 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage that an engine proposes, with its units and sounds, and where in its text each unit is, as it was stored."""
+    """A passage that an engine proposes, with its units and sounds, and where in its text each unit is, as it was stored.
+
+    `ends` None: each unit is one character.
+    """
 
     passage: Passage
     row: Heard
     starts: Sequence[int]
-    ends: Sequence[int]
+    ends: Sequence[int] | None
     score: float
+
+    def end(self, unit: int) -> int:
+        return self.starts[unit] + 1 if self.ends is None else self.ends[unit]
 
 
 def hit_of(plan: Plan, candidate: Candidate, *, within: MatchedBy = "near") -> Hit | None:
@@ -229,7 +235,7 @@ def _places(needle: tuple[str, ...], hay: tuple[str, ...]) -> Iterator[Stretch]:
 def _marks(candidate: Candidate, stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
     marks: list[tuple[int, int]] = []
     for first, last in sorted(stretches):
-        start, end = candidate.starts[first], candidate.ends[last - 1]
+        start, end = candidate.starts[first], candidate.end(last - 1)
         if marks and start <= marks[-1][1]:
             marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
         else:

@@ -152,7 +152,7 @@ def candidate_of(record: str, score: float) -> Candidate:
     fields[_PROGRAMME] = Programme(fields[_PROGRAMME])
     fields[_JUMPS] = tuple(Jump(*jump) for jump in fields[_JUMPS])
     row = Heard(tuple(units.split()), tuple(heard.split()), ())
-    return Candidate(Passage(*fields), row, starts, ends or [start + 1 for start in starts], score)
+    return Candidate(Passage(*fields), row, starts, ends, score)
 
 
 Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]

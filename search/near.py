@@ -160,22 +160,21 @@ def _ends(needle: Sequence[str], hay: Sequence[str], allowed: int) -> list[tuple
 
 def _aligned(needle: Heard, hay: Heard, first: int, end: int) -> tuple[int, float]:
     """Where the stretch that ends at `end` begins, and how close it is: the best alignment of the needle's units."""
-    length = len(needle.keys)
     width = end - first
-    # best[j]: (closeness so far, start) of an alignment of the needle's first i units that ends before hay unit first + j.
-    best = [(0.0, first + j) for j in range(width + 1)]
-    for i in range(length):
-        above, best = best, best[:1]
+    # Of an alignment of the needle's first units that ends before hay unit first + j: how close so far, and where it begins.
+    close, begins = [0.0] * (width + 1), list(range(first, end + 1))
+    for i in range(len(needle.keys)):
+        above, from_above = close, begins
+        close, begins = above[:1], from_above[:1]
         for j in range(1, width + 1):
-            same = _same(needle, i, hay, first + j - 1)
-            choices = [
-                (above[j - 1][0] + same, above[j - 1][1]),
-                (above[j][0], above[j][1]),
-                (best[j - 1][0] - _ADDED, best[j - 1][1]),
-            ]
-            best.append(max(choices, key=lambda choice: choice[0]))
-    close, start = best[width]
-    return min(start, end - 1), close / length
+            best, begin = above[j - 1] + _same(needle, i, hay, first + j - 1), from_above[j - 1]
+            if above[j] > best:  # the needle's unit was lost
+                best, begin = above[j], from_above[j]
+            if close[j - 1] - _ADDED > best:  # the hay's unit was added
+                best, begin = close[j - 1] - _ADDED, begins[j - 1]
+            close.append(best)
+            begins.append(begin)
+    return min(begins[width], end - 1), close[width] / len(needle.keys)
 
 
 def _is_likely(wanted: Sequence[str], found: Sequence[str]) -> bool:

@@ -148,8 +148,8 @@ def test_a_child_finds_a_moment_and_replays_it_in_a_browser(
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
         _enter(page, huikan)
-        page.get_by_role("searchbox").first.fill("周髀算经")
-        page.get_by_role("searchbox").first.press("Enter")
+        page.get_by_label("搜索课程和课堂内容").fill("周髀算经")
+        page.get_by_label("搜索课程和课堂内容").press("Enter")
         moment = page.locator("a.moment").first
         expect(moment).to_contain_text("周髀算经")
         moment.click()

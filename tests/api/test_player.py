@@ -183,7 +183,7 @@ def test_a_click_on_a_line_jumps_there_and_the_line_follows(site: str, page: Pag
 def test_a_hit_of_a_search_starts_the_lesson_at_its_moment(site: str, page: Page, lesson: Lesson, by: str) -> None:
     if by == "hls.js":
         page.add_init_script(NO_NATIVE_HLS)
-    page.get_by_role("searchbox").fill("沟谷定理")
+    page.get_by_label("搜索课程和课堂内容").fill("沟谷定理")
     page.get_by_role("button", name="搜索").click()
     page.locator("a.moment").first.click()
     until(page, "Math.abs(video.currentTime - 1.5) < 0.1 && video.readyState >= 2")

@@ -1,6 +1,6 @@
 """Orders that wait for the index, and an index built beside the one that is searched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -86,6 +86,24 @@ def test_without_its_index_a_lesson_goes_on_and_is_found_later(runtime: Runtime)
     assert found(runtime) == {lesson.id}
     assert runtime.catalog.lessons.get(lesson.id).searchable_at is not None
     assert [s for s in runtime.catalog.outputs.stages(lesson.recording_id) if s.obstacle] == []
+
+
+def test_a_lesson_that_breaks_the_indexer_keeps_no_other_from_being_found(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, fine = heard(runtime, 1), heard(runtime, 2)
+    known = indexing.passages_of
+
+    def breaking(lesson: Lesson, said: Sequence[Cue]) -> tuple[Passage, ...]:
+        if lesson.id == broken.id:
+            raise ZeroDivisionError
+        return known(lesson, said)
+
+    monkeypatch.setattr(indexing, "passages_of", breaking)
+    assert indexing.carry_out_due(runtime) == 1
+    assert found(runtime) == {fine.id}
+    (order,) = runtime.catalog.indexing.orders()
+    assert (order.lesson_id, order.attempts) == (broken.id, 1)
 
 
 def test_an_order_that_was_given_again_meanwhile_stays(runtime: Runtime) -> None:
