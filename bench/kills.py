@@ -147,7 +147,7 @@ def _kill(huikan: Huikan) -> None:
 
 def _is_encoded(huikan: Huikan) -> bool:
     stages = huikan.arrivals().get(KEY, {}).get("stages", [])
-    return any(stage["step"] == "encode" and stage["done"] for stage in stages)
+    return any(stage["name"] == "encoded" and stage["done"] for stage in stages)
 
 
 def _sums(huikan: Huikan) -> dict[str, str]:
