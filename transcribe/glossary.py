@@ -20,6 +20,8 @@ MAX_HOTWORDS = 12  # an engine that is given a list begins to hear the list (fas
 MAX_HOTWORD_CHARACTERS = 72  # Whisper keeps 223 tokens for hints, a Chinese character takes up to three
 MAX_CHARACTERS = 24  # a longer piece is a sentence, not a term
 MAX_TERMS = 50_000
+_TITLE_CHARACTERS = 12  # of a piece of a title that is a term and no sentence
+_TITLE_TERMS = 8
 
 _STARTER = Path(__file__).with_name("glossaries") / "starter.csv"
 _COLUMNS = {
@@ -129,10 +131,6 @@ def hotwords(title: str, subject: str = "") -> tuple[str, ...]:
     pieces = _SEPARATORS.split(f"{_OCCASION.sub(' ', title)} {subject}")
     found = [piece for piece in pieces if 2 <= len(piece) <= _TITLE_CHARACTERS and not _ORDINAL.fullmatch(piece)]
     return tuple(dict.fromkeys(found))[:_TITLE_TERMS]
-
-
-_TITLE_CHARACTERS = 12
-_TITLE_TERMS = 8
 
 
 def grade_of(text: str) -> int:

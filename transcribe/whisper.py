@@ -3,12 +3,12 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportPrivateUsage=false
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archive.errors import ModelMissing, Unavailable, Unsupported
 from archive.model import Span
@@ -241,7 +241,7 @@ def _utterance(segment: "Segment", language: str, origin_ms: int, end_ms: int) -
         return None
     words = tuple(
         Word(_span(word.start, word.end, origin_ms, end_ms), str(word.word), float(word.probability))
-        for word in _words(segment.words)
+        for word in segment.words or ()
     )
     found = Utterance(
         span=_span(segment.start, segment.end, origin_ms, end_ms),
@@ -276,10 +276,6 @@ def _of_words(clip: Utterance, words: Sequence[Word]) -> Utterance:
     start_ms, end_ms = words[0].span.start_ms, max(word.span.end_ms for word in words)
     text = "".join(word.text for word in words).strip()
     return replace(clip, span=Span(start_ms, max(end_ms, start_ms + 1)), text=text, words=tuple(words))
-
-
-def _words(words: Iterable[Any] | None) -> Iterable[Any]:
-    return words or ()
 
 
 def _span(start_s: float, end_s: float, origin_ms: int, limit_ms: int) -> Span:

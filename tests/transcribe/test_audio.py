@@ -3,6 +3,7 @@
 import os
 import subprocess
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from archive.errors import Cancelled, Unreadable
 from tests.transcribe.spoken import never, silence
 from transcribe import audio
-from transcribe.audio import SAMPLE_RATE_HZ, SEARCH_S, WINDOW_S
+from transcribe.audio import SAMPLE_RATE_HZ, SEARCH_S, STRETCH_S, WINDOW_S
 
 
 def ffmpeg(*arguments: str) -> None:
@@ -98,3 +99,24 @@ def test_a_wav_from_elsewhere_is_not_taken_for_ours(tmp_path: Path) -> None:
     ffmpeg("-i", str(silence(1, tmp_path / "ours.wav")), "-ar", "44100", str(tmp_path / "theirs.wav"))
     with pytest.raises(ValueError, match="extract"):
         list(audio.windows(tmp_path / "theirs.wav"))
+
+
+@pytest.mark.parametrize("seconds", [0, 1, STRETCH_S, STRETCH_S + 1, 2 * STRETCH_S + 40])
+def test_stretches_tile_the_sound_and_their_windows_are_all_of_it(tmp_path: Path, seconds: int) -> None:
+    noise = np.random.default_rng(2).integers(-3000, 3000, seconds * SAMPLE_RATE_HZ + 7, dtype=np.int16)
+    wav = write_wav(tmp_path / "noise.wav", noise)
+    stretches = audio.stretches(wav)
+    assert all(a.end_ms == b.start_ms for a, b in pairwise(stretches))
+    assert all(stretch.duration_ms <= STRETCH_S * 1000 + 1 for stretch in stretches)
+    assert len(stretches) >= seconds / STRETCH_S
+    windows = [window for stretch in stretches for window in audio.windows(wav, stretch)]
+    joined = np.concatenate([window.samples for window in windows])
+    assert np.array_equal(np.rint(joined * 2**15).astype(np.int16), noise)
+    assert audio.stretches(wav) == stretches, "the same sound is always cut at the same places"
+
+
+def test_a_stretch_ends_where_it_is_quiet(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(-3000, 3000, (STRETCH_S + 60) * SAMPLE_RATE_HZ, dtype=np.int16)
+    noise[(STRETCH_S - 12) * SAMPLE_RATE_HZ : (STRETCH_S - 11) * SAMPLE_RATE_HZ] //= 100
+    first, _ = audio.stretches(write_wav(tmp_path / "noise.wav", noise))
+    assert (STRETCH_S - 12) * 1000 < first.end_ms < (STRETCH_S - 11) * 1000
