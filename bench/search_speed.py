@@ -56,9 +56,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         index = TantivyIndex(Path(folder))
         rate = fill(index, wanted)
-        counts = index.counts()
         size_mb = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
-        print(f"{counts.passages} passages of {counts.lessons} lessons, {size_mb:.0f} MB on disk", flush=True)
+        print(f"{index.size()} passages of {len(index.seen())} lessons, {size_mb:.0f} MB on disk", flush=True)
         texts = [one.text for one in queries(lessons(_SEED, 300, held_out=True), 1, 20)]
         random.Random(_SEED).shuffle(texts)
         overhead = alone(index, texts)

@@ -61,7 +61,9 @@ class SearchIndex(Protocol):
         """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
         ...
 
-    def counts(self) -> "Counts": ...
+    def size(self) -> int:
+        """How many passages there are. Quick, on any engine."""
+        ...
 
     def others(self) -> list[str]:
         """The names of the indexes that lie beside this one: of other editions, or in the making."""
@@ -80,12 +82,6 @@ class Seen(NamedTuple):
     lesson_id: str
     school: str
     consent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    lessons: int
-    passages: int
 
 
 @dataclass(frozen=True, slots=True)
