@@ -120,7 +120,7 @@ def _index(settings: Settings) -> Check:
     try:
         kind = "Meilisearch" if settings.meili_url else "内置"
         late = len(catalog.indexing.orders())
-        note = f"{kind}，{index.counts().lessons} 节课" + (f"，{late} 节稍后可搜" if late else "")
+        note = f"{kind}，{len(index.seen())} 节课" + (f"，{late} 节稍后可搜" if late else "")
         return Check("检索索引", True, note)
     finally:
         index.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from archive.indexing import Indexing
 from search.hits import Results
-from search.index import NAME, Counts, Ready, SearchIndex, Seen, ready
+from search.index import NAME, Ready, SearchIndex, Seen, ready
 from search.passages import EDITION, Passage
 from search.query import Query
 
@@ -43,8 +43,8 @@ class LiveIndex:
     def seen(self) -> set[Seen]:
         return self.live().seen()
 
-    def counts(self) -> Counts:
-        return self.live().counts()
+    def size(self) -> int:
+        return self.live().size()
 
     def others(self) -> list[str]:
         """Those that nobody searches and nobody builds."""

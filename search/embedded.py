@@ -25,7 +25,6 @@ from search.index import (
     NAME,
     REBUILD_ZH,
     Candidate,
-    Counts,
     Ready,
     Seen,
     answer,
@@ -82,11 +81,9 @@ class TantivyIndex:
         searcher = self._searcher()
         return set() if searcher is None else _seen(searcher)
 
-    def counts(self) -> Counts:
+    def size(self) -> int:
         searcher = self._searcher()
-        if searcher is None:
-            return Counts(0, 0)
-        return Counts(len({one.lesson_id for one in _seen(searcher)}), searcher.num_docs)
+        return 0 if searcher is None else searcher.num_docs
 
     def others(self) -> list[str]:
         return sorted({f.name for f in self._path.glob("e[0-9]*") if f.is_dir()} - {self._folder.name})

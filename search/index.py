@@ -11,7 +11,7 @@ passage, and by the caller against the catalog, which alone knows what is publis
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Literal, NamedTuple, Protocol
 
 from archive.model import Programme
@@ -20,7 +20,7 @@ from search.hits import RANK, Candidate, Hit, Results, hit_of
 from search.near import Heard
 from search.passages import EDITION, Jump, Passage
 from search.query import MAX_HITS, Plan, Query, Sort, parse
-from search.words import Unit, Word
+from search.words import Unit
 
 REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 
@@ -61,7 +61,9 @@ class SearchIndex(Protocol):
         """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
         ...
 
-    def counts(self) -> "Counts": ...
+    def size(self) -> int:
+        """How many passages there are. Quick, on any engine."""
+        ...
 
     def others(self) -> list[str]:
         """The names of the indexes that lie beside this one: of other editions, or in the making."""
@@ -80,12 +82,6 @@ class Seen(NamedTuple):
     lesson_id: str
     school: str
     consent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    lessons: int
-    passages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +117,18 @@ def warm() -> None:
 
 def terms_of(passage: Passage) -> Terms:
     cut = words.cut(passage.text)
+    whole = [word.text for word in cut if not word.part]
     return Terms(
         units=words.units(passage.text),
         words=tuple(word.text for word in cut),
-        sounds=sounds.sounds_of(cut),
-        initials=_initials_of(cut),
+        sounds=tuple(chain.from_iterable(map(sounds.of_word, whole))),
+        initials=_initials_of(whole),
     )
 
 
-def _initials_of(cut: Sequence[Word]) -> tuple[str, ...]:
+def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:
     """The initials that children type: of each word, and of two neighbours, for a misheard word is often cut in two."""
-    firsts = [sounds.initials(sounds.sounds_of([word])) for word in cut if not word.part]
+    firsts = list(map(sounds.initials, whole))
     joined = (one + other for one, other in pairwise(firsts) if len(one) > 1 and len(other) > 1)
     fewest, most = sounds.INITIALS
     return tuple(dict.fromkeys(short for short in (*firsts, *joined) if fewest <= len(short) <= most))

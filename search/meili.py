@@ -27,7 +27,7 @@ from meilisearch.models.task import TaskInfo
 
 from archive.errors import DiskFull, Unavailable
 from search.hits import Results
-from search.index import NAME, REBUILD_ZH, Candidate, Counts, Ready, Seen, answer, candidate_of, ready
+from search.index import NAME, REBUILD_ZH, Candidate, Ready, Seen, answer, candidate_of, ready
 from search.meili_terms import document_of, equals, filters_of, lesson_key, one_of, ways_of
 from search.passages import Passage
 from search.query import MAX_HITS, Query, Sort
@@ -107,9 +107,12 @@ class MeiliIndex:
         known = self._documents({"fields": [*Seen._fields]})
         return {Seen(document.lesson_id, document.school, document.consent) for document in known}
 
-    def counts(self) -> Counts:
-        lessons = [document.lesson_id for document in self._documents({"fields": ["lesson_id"]})]
-        return Counts(len(set(lessons)), len(lessons))
+    def size(self) -> int:
+        try:
+            with _translated():
+                return self._client.index(self._uid).get_documents({"fields": ["id"], "limit": 1}).total
+        except _IndexMissing:
+            return 0
 
     def others(self) -> list[str]:
         with _translated():

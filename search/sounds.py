@@ -30,7 +30,7 @@ def syllables(text: str) -> tuple[str, ...]:
 
 def sounds_of(cut: Iterable[words.Word]) -> tuple[str, ...]:
     """The sounds of words that were cut already, one for each of their units."""
-    return tuple(sound for word in cut if not word.part for sound in _sounds_of_word(word.text))
+    return tuple(sound for word in cut if not word.part for sound in of_word(word.text))
 
 
 def is_syllable(sound: str) -> bool:
@@ -66,8 +66,10 @@ INITIALS = (3, 8)  # letters that may stand for a word: fewer are the initials o
 _NO_INITIAL = frozenset("iuv")
 
 
-def initials(heard: Sequence[str]) -> str:
-    """The first letters of syllables; empty if one of the sounds is none."""
+@lru_cache(maxsize=1 << 16)
+def initials(word: str) -> str:
+    """The first letters of a folded word's syllables; empty if one of its sounds is none."""
+    heard = of_word(word)
     return "".join(sound[0] for sound in heard) if all(map(is_syllable, heard)) else ""
 
 
@@ -89,11 +91,12 @@ def _syllables() -> frozenset[str]:
     """Every syllable of the 6,763 characters of GB 2312: all that a school child types."""
     codes = (bytes((row, cell)) for row in range(0xB0, 0xF8) for cell in range(0xA1, 0xFF))
     characters = (code.decode("gb2312", "ignore") for code in codes)
-    return frozenset(sound for c in characters if c for sound in _sounds_of_word(c)) - _NOT_TYPED
+    return frozenset(sound for c in characters if c for sound in of_word(c)) - _NOT_TYPED
 
 
 @lru_cache(maxsize=1 << 16)
-def _sounds_of_word(word: str) -> tuple[str, ...]:
+def of_word(word: str) -> tuple[str, ...]:
+    """The sounds of a folded word, one for each of its units."""
     if not words.is_han(word):
         return (f"={word}",)
     from pypinyin import Style, lazy_pinyin  # 0.7 s and 30 MB: only processes that search or index pay for it

@@ -26,7 +26,6 @@ _TERM_FREQUENCY = 300  # a term is then cut whole, and stays far below everyday 
 MAX_UNIT_CHARS = 64  # longer runs of letters are noise, and engines refuse words of a few hundred bytes
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_UNIT = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
 _RUN = re.compile(rf"[{_HAN}]+|[^\W_{_HAN}]+")
 _IS_HAN = re.compile(rf"[{_HAN}]+")
 # Texts of these alone, which is nearly all of them, fold to themselves but for capitals: no need to go character by character.
@@ -64,10 +63,14 @@ def is_han(text: str) -> bool:
 
 def units(text: str) -> tuple[Unit, ...]:
     folded, starts, ends = _fold(text)
-    return tuple(
-        Unit(found.group()[:MAX_UNIT_CHARS], starts[found.start()], ends[found.end() - 1])
-        for found in _UNIT.finditer(folded)
-    )
+    found: list[Unit] = []
+    for run in _RUN.finditer(folded):
+        first, last = run.span()
+        if is_han(folded[first]):
+            found += map(Unit, folded[first:last], starts[first:last], ends[first:last])
+        else:
+            found.append(Unit(folded[first:last][:MAX_UNIT_CHARS], starts[first], ends[last - 1]))
+    return tuple(found)
 
 
 def cut(text: str) -> tuple[Word, ...]:

@@ -38,7 +38,7 @@ class Health:
         needed = {
             "catalog": _answers(lambda: parts.catalog.lessons.find("")),
             "store": _answers(parts.store.ready),
-            "index": _answers(parts.index.counts),
+            "index": _answers(parts.index.size),
         }
         try:
             pipeline = parts.runs.pulse()

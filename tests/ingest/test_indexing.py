@@ -5,6 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from pydantic import SecretStr
 
 from archive.arrivals import Accepted
 from archive.errors import Unavailable
@@ -16,6 +17,7 @@ from ingest.verify import verify
 from search.index import NAME, ready
 from search.passages import Passage, passages_of
 from search.query import STAFF, Query
+from tests.search.meili_stand_in import KEY, stand_in
 from transcribe import cues
 
 
@@ -224,6 +226,23 @@ def test_a_new_index_that_is_not_whole_is_not_swapped_in(runtime: Runtime, monke
             indexing.reindex(runtime, lambda _done, _total: None)
     assert found(runtime) == lessons
     assert runtime.catalog.indexing.live(indexing.EDITION) is None
+
+
+def test_the_same_over_a_server(runtime: Runtime) -> None:
+    with stand_in() as (state, url):
+        settings = runtime.settings.model_copy(update={"meili_url": url, "meili_key": SecretStr(KEY)})
+        served = replace(runtime, settings=settings, index=open_index(settings, runtime.catalog))
+        lessons = {lesson.id for lesson in indexed(served, 3)}
+        state.failing = 503, "unavailable"
+        served.catalog.lessons.set_consent(min(lessons), consent=False)
+        assert indexing.carry_out_due(served) == 0  # the server is away: the order waits
+        state.failing = None
+        assert indexing.reindex(served, lambda _done, _total: None) == 3
+        assert set(state.indexes) == {f"huikan-{NAME}b1"}
+        served.catalog.indexing.retry_now()
+        indexing.carry_out_due(served)
+        assert served.index.seen() == indexing.wanted(served)
+        assert found(served) == lessons
 
 
 def test_another_process_sees_the_swap(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,9 +130,9 @@ class StandIn:
 
     def fetched(self, index: Index, body: dict[str, Any]) -> dict[str, Any]:
         found = index.matching(body.get("filter", []))
-        page = found[body["offset"] : body["offset"] + body["limit"]]
+        page = found[body.get("offset", 0) :][: body["limit"]]
         results = [{name: document[name] for name in body["fields"]} for document in page]
-        return {"results": results, "offset": body["offset"], "limit": body["limit"], "total": len(found)}
+        return {"results": results, "offset": body.get("offset", 0), "limit": body["limit"], "total": len(found)}
 
     def enqueue(self, kind: str, uid: str, body: Any) -> tuple[int, Any]:
         task = {"uid": len(self.tasks), "indexUid": uid, "type": kind, "status": "enqueued", "body": body}
