@@ -25,12 +25,13 @@ _KEPT = 512  # lessons; a class watches few at a time
 PROGRESSIVE = "low.mp4"
 VIEWS_ZH = {MAIN_VIEW: "主画面", "teacher": "老师", "students": "学生", "screen": "课件", "mixed": "导播画面"}
 
+_STILLS = {"vtt": CAPTIONS, "jpg": "image/jpeg", "webp": "image/webp"}
 _LABELS_ZH = {"zh-Hans": "中文", "zh": "中文", "en": "English"}
 
 _NAME = re.compile(
     r"(?P<multivariant>main(?:-(?P<view>[a-z0-9]{1,20}))?(?P<opus>\.opus)?\.m3u8)"
     r"|(?P<progressive>low\.mp4)"
-    r"|(?P<still>poster\.jpg|board\.vtt|board-[0-9]{5}\.jpg|storyboard\.vtt|storyboard-[0-9]{3}\.jpg)"
+    r"|(?P<still>poster\.jpg|board\.vtt|board-[0-9]{5}\.(?:jpg|webp)|storyboard\.vtt|storyboard-[0-9]{3}\.jpg)"
     r"|captions/(?P<language>[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3})\.(?P<captions>m3u8|vtt)"
     r"|(?P<rung>[a-z0-9]{1,20}(?:-[a-z0-9]{1,6})?)/(?P<piece>(?:index|keyframes)\.m3u8|init\.mp4|seg-[0-9]{5}\.m4s)"
 )
@@ -138,7 +139,7 @@ def file_of(playable: Playable, name: str) -> Written | Stored | None:
     if found["progressive"]:
         return Stored(progressive_key(recording_id, edition), "video/mp4", is_fixed=False)
     if found["still"]:
-        content_type = CAPTIONS if found["still"].endswith(".vtt") else "image/jpeg"
+        content_type = _STILLS[found["still"].rpartition(".")[2]]
         return Stored(still_key(recording_id, edition, found["still"]), content_type, is_fixed=False)
     if found["captions"]:
         return _captions(playable, found["language"], found["captions"])

@@ -245,25 +245,38 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """One picture of the board, shown during `span`. `name` is its file's, beside the others of its board."""
+    """One picture of the board, shown during `span`. `name` is its file's, beside the others of its board: a JPEG.
+
+    `webp_bytes` is the size of the same picture as WebP, under `webp_name`; 0 on boards that have none.
+    """
 
     span: Span
     name: str
     width: int
     height: int
     size_bytes: int
+    webp_bytes: int = 0
+
+    @property
+    def webp_name(self) -> str:
+        return self.name.replace(".jpg", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
     """The lesson as pictures that stand still: one a page turn, tiling it without gaps, and the sheets of the storyboard.
 
-    `size_bytes` counts the stills, not the storyboard: what a viewer of sound and board loads besides the sound.
+    `size_bytes` counts the JPEGs of the stills, not the storyboard; `least_bytes` is what a viewer of sound and board loads
+    besides the sound if the browser knows WebP, as all of the last years do.
     """
 
     stills: tuple[Still, ...]
     storyboard: tuple[str, ...]
     size_bytes: int
+
+    @property
+    def least_bytes(self) -> int:
+        return sum(still.webp_bytes or still.size_bytes for still in self.stills)
 
 
 @dataclass(frozen=True, slots=True)

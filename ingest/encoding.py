@@ -35,6 +35,7 @@ _CONTENT_TYPES = {
     ".mp4": "video/mp4",
     ".m4s": "video/iso.segment",
     ".jpg": "image/jpeg",
+    ".webp": "image/webp",
     ".vtt": "text/vtt; charset=utf-8",
 }
 _SPARE_BYTES = 64 * 2**20  # the shortest part, with what ffmpeg keeps open, and then some

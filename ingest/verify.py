@@ -94,7 +94,10 @@ class _Walk:
         board = self._runtime.catalog.encodings.board(recording_id, edition)
         if board is None:
             return
-        names = [BOARD_VTT, STORYBOARD_VTT, *(still.name for still in board.stills), *board.storyboard]
+        pictures = [
+            name for still in board.stills for name in (still.name, *([still.webp_name] * bool(still.webp_bytes)))
+        ]
+        names = [BOARD_VTT, STORYBOARD_VTT, *pictures, *board.storyboard]
         for key in (still_key(recording_id, edition, name) for name in names):
             if self._refer(key) is None:
                 yield Finding("missing-object", key, _REDO_ZH)

@@ -2,8 +2,8 @@
 
 Made from our own renditions, not from the source, so that it can be made again for any lesson that is kept. The lowest one
 is read whole to find the pages and to make the storyboard; each still is cut from one hls_segment of a sharp one.
-JPEG: of the same slide WebP needs half the bytes (9 against 19 KB), but phones of 2018 and before by Apple do not show it,
-and a page a minute is a tenth of its sound either way.
+Each still is there twice. WebP needs half the bytes of a slide (8 against 15 KB) and two thirds of a page of writing, and looks
+better; JPEG is for Apple's phones of before 2020, which do not show it.
 """
 
 import errno
@@ -22,6 +22,21 @@ from transcode.command import INIT_NAME, board_scan_argv, still_argv
 from transcode.ladder import HLS_SEGMENT_S
 from transcode.pages import SAMPLE_MS, STRICTNESSES, Grey, Page, Pages, board_vtt, grey_size_px, storyboard_vtt
 
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A kind of picture file. `qualities` are the encoder's, finest first; small writing survives the first `readable`."""
+
+    extension: str
+    qualities: tuple[int, ...]
+    readable: int
+
+
+_JPEG = _Format("jpg", (3, 5, 8, 12, 18, 31), readable=3)  # quantiser scales; 31 is ffmpeg's coarsest
+_WEBP = _Format("webp", (80, 70, 60, 50, 40, 15), readable=5)  # SSIM at 40 is that of JPEG at 8, or better
+_FORMATS = (_JPEG, _WEBP)
+_Cut = dict[tuple[str, int], Path]  # (extension, quality) → one picture, everywhere the same
+
 Piece = Callable[[str, str], Path]  # (rung, "init.mp4" or "seg-00012.m4s") → where it lies; fetched when asked for
 
 BOARD_VTT, STORYBOARD_VTT = "board.vtt", "storyboard.vtt"
@@ -30,8 +45,6 @@ STILL_SIDE_PX = 960  # a phone held flat shows no more of it
 TYPICAL_BYTES_PER_MIN = 70_000  # a third of its sound in Opus; met by quality alone
 MOST_BYTES_PER_MIN = 5_000_000 / 45  # met by fewer pages where it must be
 SHORT_BYTES = 200_000  # what a lesson of a few seconds may have all the same: two pictures of pure noise
-_QUALITIES = (3, 5, 8, 12, 18, 31)  # JPEG quantiser scales, finest first; 31 is ffmpeg's coarsest
-_READABLE = 8  # small writing survives this
 _LEAST_STILL_BYTES = 18_000  # more pages than fit at this size are not even cut
 
 TILE_SIDE_PX = 160
@@ -137,7 +150,7 @@ class _Work:
     def stills(self, pages: Pages, on_progress: Callable[[float], None]) -> tuple[Still, ...]:
         """One a page, within the lesson's budget of bytes: first by quality, then by being stricter about what is a page."""
         most_bytes = max(SHORT_BYTES, MOST_BYTES_PER_MIN * self.low.duration_ms / 60_000)
-        cut: dict[int, dict[int, Path]] = {}
+        cut: dict[int, _Cut] = {}
         for strictness in STRICTNESSES:
             turned = pages.turned(strictness)
             if len(turned) * _LEAST_STILL_BYTES > most_bytes:
@@ -146,22 +159,31 @@ class _Work:
                 if page.best_ms not in cut:
                     cut[page.best_ms] = self._cut(page.best_ms)
                 on_progress(n / len(turned))
-            quality = _quality([cut[page.best_ms] for page in turned], self.low.duration_ms, most_bytes)
-            if quality is not None:
-                return self._kept(turned, [cut[page.best_ms][quality] for page in turned])
+            pictures = [cut[page.best_ms] for page in turned]
+            found = {form: _quality(pictures, form, self.low.duration_ms, most_bytes) for form in _FORMATS}
+            jpeg, webp = found[_JPEG], found[_WEBP]
+            if jpeg is not None and webp is not None:
+                return self._kept(turned, [(picture[jpeg], picture[webp]) for picture in pictures])
         raise AssertionError("the strictest pages fit any budget")  # 120 s of it hold more than a picture of noise
 
-    def _cut(self, at_ms: int) -> dict[int, Path]:
-        """The picture at this moment in every quality."""
+    def _cut(self, at_ms: int) -> _Cut:
+        """The picture at this moment, in every format and quality."""
         if self.cancelled():
             raise Cancelled("ffmpeg")
         at_ms = max(0, at_ms - _BEFORE_MS)
         number, offset_ms = divmod(at_ms, _HLS_SEGMENT_MS)
         source = self._joined(self.sharp, [number])
-        names = {quality: f"{at_ms}-{quality}.jpg" for quality in _QUALITIES}
-        argv = still_argv(source, at_ms=offset_ms, size_px=_within(self.sharp, STILL_SIDE_PX), names=names)
+        jpegs, webps = (
+            {quality: f"{at_ms}-{quality}.{form.extension}" for quality in form.qualities} for form in _FORMATS
+        )
+        size_px = _within(self.sharp, STILL_SIDE_PX)
+        argv = still_argv(source, at_ms=offset_ms, size_px=size_px, jpegs=jpegs, webps=webps)
         run_tool(argv, limits=_LIMITS, cwd=self.scratch, cancelled=self.cancelled)
-        made = {quality: self.scratch / name for quality, name in names.items()}
+        made = {
+            (form.extension, quality): self.scratch / name
+            for form, names in zip(_FORMATS, (jpegs, webps), strict=True)
+            for quality, name in names.items()
+        }
         if not all(path.exists() and path.stat().st_size for path in made.values()):
             raise Unavailable("ffmpeg", f"no picture in {self.sharp.rung} at {at_ms} ms", _DOCTOR_ZH)
         return made
@@ -174,23 +196,24 @@ class _Work:
                     shutil.copyfileobj(part, file)
         return whole
 
-    def _kept(self, pages: Sequence[Page], pictures: Sequence[Path]) -> tuple[Still, ...]:
+    def _kept(self, pages: Sequence[Page], pictures: Sequence[tuple[Path, Path]]) -> tuple[Still, ...]:
         width, height = _within(self.sharp, STILL_SIDE_PX)
         stills: list[Still] = []
-        for n, (page, picture) in enumerate(zip(pages, pictures, strict=True), start=1):
-            name = f"board-{n:05d}.jpg"
-            size_bytes = shutil.copyfile(picture, self.out / name).stat().st_size
-            stills.append(Still(page.span, name, width, height, size_bytes))
+        for n, (page, (jpeg, webp)) in enumerate(zip(pages, pictures, strict=True), start=1):
+            still = Still(page.span, f"board-{n:05d}.jpg", width, height, jpeg.stat().st_size, webp.stat().st_size)
+            shutil.copyfile(jpeg, self.out / still.name)
+            shutil.copyfile(webp, self.out / still.webp_name)
+            stills.append(still)
         return tuple(stills)
 
 
-def _quality(stills: Sequence[dict[int, Path]], duration_ms: int, most_bytes: float) -> int | None:
-    """The finest quality whose bytes are typical, else the finest past readable that fits, else none."""
-    totals = {quality: sum(still[quality].stat().st_size for still in stills) for quality in _QUALITIES}
+def _quality(stills: Sequence[_Cut], form: _Format, duration_ms: int, most_bytes: float) -> tuple[str, int] | None:
+    """The finest quality whose bytes are typical, else the coarsest that is still readable or whatever fits, else none."""
     typical_bytes = TYPICAL_BYTES_PER_MIN * duration_ms / 60_000
-    for quality, total in totals.items():
-        if total <= (typical_bytes if quality < _READABLE else most_bytes):
-            return quality
+    for place, quality in enumerate(form.qualities, start=1):
+        total = sum(still[form.extension, quality].stat().st_size for still in stills)
+        if total <= (typical_bytes if place < form.readable else most_bytes):
+            return form.extension, quality
     return None
 
 

@@ -452,20 +452,27 @@ def board_scan_argv(
     return [*_ffmpeg(), *ffmpeg.merge_outputs(raw, picture).get_args()]
 
 
-def still_argv(source: Path, *, at_ms: int, size_px: tuple[int, int], names: Mapping[int, str]) -> list[str]:
-    """The picture `at_ms` into an hls_segment as JPEGs, one a quantiser scale: quality → name."""
-    picture = (
+def still_argv(
+    source: Path, *, at_ms: int, size_px: tuple[int, int], jpegs: Mapping[int, str], webps: Mapping[int, str]
+) -> list[str]:
+    """The picture `at_ms` into an hls_segment as JPEGs, one a quantiser scale, and WebPs, one a quality: that → name."""
+    both = (
         ffmpeg.input(hardening.media_url(source), threads=1, **dict(hardening.INPUT_OPTIONS))
         .video.filter("tpad", stop_mode="clone", stop_duration=60)  # a slide show's last picture stays until the end
         .filter("trim", start=seconds_from_ms(at_ms))
         .filter("scale", w=size_px[0], h=size_px[1], flags="lanczos")
         .filter("setsar", 1)
-        .filter("format", "yuvj420p")
-        .filter_multi_output("split", len(names))
+        .filter_multi_output("split")
     )
-    options: dict[str, Any] = {"f": "mjpeg", "threads": 1, "frames:v": 1, **_ANONYMOUS}
-    outputs = [
-        ffmpeg.output(picture.stream(n), name, **{"q:v": quality}, **options)
-        for n, (quality, name) in enumerate(sorted(names.items()))
-    ]
+    outputs: list[Any] = []
+    for n, (pixels, names, told, encoder) in enumerate(
+        (
+            ("yuvj420p", jpegs, "q:v", {"f": "mjpeg"}),
+            ("bgra", webps, "quality", {"f": "webp", "c:v": "libwebp"}),  # its library makes 4:2:0 better than swscale
+        )
+    ):
+        pictures = both.stream(n).filter("format", pixels).filter_multi_output("split", len(names))
+        options: dict[str, Any] = {**encoder, "threads": 1, "frames:v": 1, **_ANONYMOUS}
+        for m, (quality, name) in enumerate(sorted(names.items())):
+            outputs.append(ffmpeg.output(pictures.stream(m), name, **{told: quality}, **options))
     return [*_ffmpeg(), *ffmpeg.merge_outputs(*outputs).get_args()]

@@ -165,5 +165,5 @@ def ways_of(playable: Playable) -> tuple[Way, ...]:
     sound_bytes = sounds.get(_OPUS, sounds[_SOUND])
     ways = [Way("picture", "画面", min(pictures) + sounds[_SOUND])]
     if playable.board is not None:
-        ways.append(Way("board", "声音+板书", sound_bytes + playable.board.size_bytes))
+        ways.append(Way("board", "声音+板书", sound_bytes + playable.board.least_bytes))
     return (*ways, Way("sound", "只听声音", sound_bytes))

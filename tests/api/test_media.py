@@ -213,6 +213,7 @@ WRONG_NAMES = [
     "board-1.jpg",
     "board-000001.jpg",
     "board.jpg",
+    "board-00001.png",
     "storyboard-0001.jpg",
     "storyboard-００1.jpg",
     "240p/storyboard.vtt",

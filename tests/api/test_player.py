@@ -201,14 +201,18 @@ TURN_MS = 100  # so that four seconds have more pages than a phone shows at once
 
 @pytest.fixture
 def with_board(school: School, lesson: Lesson) -> Lesson:
-    """The lesson with forty stills, each of a grey of its own."""
+    """The lesson with forty stills, each of a grey of its own; all but the first ten have a WebP too."""
     stills: list[Still] = []
     for n in range(40):
-        content = BytesIO()
-        Image.new("L", (64, 36), 40 + 5 * n).save(content, "JPEG")
-        name = f"board-{n + 1:05d}.jpg"
-        school.store.put_bytes(school.bucket, still_key(lesson.recording_id, LADDER, name), content.getvalue())
-        stills.append(Still(Span(n * TURN_MS, (n + 1) * TURN_MS), name, 64, 36, len(content.getvalue())))
+        made = {kind: BytesIO() for kind in ("JPEG", "WEBP")}
+        for kind, content in made.items():
+            Image.new("L", (64, 36), 40 + 5 * n).save(content, kind)
+        jpeg, webp = (content.getvalue() for content in made.values())
+        span, name = Span(n * TURN_MS, (n + 1) * TURN_MS), f"board-{n + 1:05d}.jpg"
+        still = Still(span, name, 64, 36, len(jpeg), len(webp) if n >= 10 else 0)
+        for key, data in ((still.name, jpeg), *([(still.webp_name, webp)] * (n >= 10))):
+            school.store.put_bytes(school.bucket, still_key(lesson.recording_id, LADDER, key), data)
+        stills.append(still)
     board = Board(tuple(stills), (), sum(still.size_bytes for still in stills))
     school.catalog.encodings.keep_board(lesson.recording_id, LADDER, board)
     return lesson
@@ -264,9 +268,9 @@ def test_the_next_still_is_there_before_its_turn(site: str, page: Page, with_boa
     page.get_by_role("button", name="声音+板书").click()
     until(page, "video.readyState >= 2 && Math.abs(video.currentTime - 2.05) < 0.04")
     expect(page.locator("#still img")).to_have_attribute("src", re.compile("board-00021"))
-    names = "performance.getEntriesByType('resource').map(entry => entry.name.slice(-9))"
+    names = "performance.getEntriesByType('resource').map(entry => entry.name.slice(-10))"
     page.wait_for_load_state("networkidle")
-    assert "00022.jpg" in page.evaluate(names)
+    assert "00022.webp" in page.evaluate(names)
 
 
 @pytest.mark.parametrize("by", ["the browser", "hls.js"])
@@ -306,7 +310,7 @@ def test_pages_of_the_board_are_loaded_as_they_come_into_view(site: str, page: P
     expect(first).to_have_attribute("src", re.compile(r"/board-00001\.jpg$"))
     assert last.get_attribute("src") is None
     page.locator("#board").evaluate("strip => { strip.scrollLeft = strip.scrollWidth; }")
-    expect(last).to_have_attribute("src", re.compile(r"/board-00040\.jpg$"))
+    expect(last).to_have_attribute("src", re.compile(r"/board-00040\.webp$"))
     assert page.locator("#board img:not([src])").count() > 10
 
 

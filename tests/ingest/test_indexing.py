@@ -18,7 +18,6 @@ from search.index import NAME, ready
 from search.passages import Passage, passages_of
 from search.query import STAFF, Query
 from tests.search.meili_stand_in import KEY, stand_in
-from transcribe import cues
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +36,8 @@ def heard(runtime: Runtime, number: int, text: str = "今天学习勾股定理")
     accepted = runtime.catalog.arrivals.accept(key, "etag", recording_id, 1, sidecar)
     assert isinstance(accepted, Accepted)
     said = (Cue(Span(0, 3000), text), Cue(Span(3000, 6000), "大家看黑板"))
-    runtime.catalog.outputs.keep_transcript(Transcript(recording_id, cues.EDITION, "zh-Hans", "speech", "", said))
+    edition = runtime.catalog.transcripts.next_edition(recording_id)
+    runtime.catalog.transcripts.keep(Transcript(recording_id, edition, "zh-Hans", "speech", "", said))
     return runtime.catalog.lessons.get(accepted.lesson_id)
 
 

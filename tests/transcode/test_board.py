@@ -73,6 +73,11 @@ def check(board: Board, out: Path, duration_ms: int) -> None:
         assert len(content) == still.size_bytes
         with Image.open(BytesIO(content)) as image:
             assert (image.format, image.size) == ("JPEG", (still.width, still.height))
+        content = (out / still.webp_name).read_bytes()
+        assert len(content) == still.webp_bytes
+        with Image.open(BytesIO(content)) as image:
+            assert (image.format, image.size) == ("WEBP", (still.width, still.height))
+    assert board.least_bytes == sum(still.webp_bytes for still in board.stills)
     named = re.findall(r"^\S+\.jpg", (out / "board.vtt").read_text(), re.MULTILINE)
     assert named == [still.name for still in board.stills]
     tiles = re.findall(r"^(\S+\.jpg)#xywh=(\d+),(\d+),(\d+),(\d+)$", (out / "storyboard.vtt").read_text(), re.MULTILINE)
@@ -83,7 +88,8 @@ def check(board: Board, out: Path, duration_ms: int) -> None:
         with Image.open(out / name) as sheet:
             assert x + width <= sheet.width
             assert y + height <= sheet.height
-    kept = {still.name for still in board.stills} | {*board.storyboard, "board.vtt", "storyboard.vtt"}
+    kept = {name for still in board.stills for name in (still.name, still.webp_name)}
+    kept |= {*board.storyboard, "board.vtt", "storyboard.vtt"}
     assert {path.name for path in out.iterdir()} == kept
 
 

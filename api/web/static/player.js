@@ -235,7 +235,12 @@
     return thumb;
   }
 
-  function addressOf(page) { return base + page.getAttribute('data-still'); }
+  /* Half the bytes, where the browser knows it. Those that read WebP but cannot write it get the JPEG. */
+  var knowsWebp = document.createElement('canvas').toDataURL('image/webp').indexOf('data:image/webp') === 0;
+
+  function addressOf(page) {
+    return base + ((knowsWebp && page.getAttribute('data-webp')) || page.getAttribute('data-still'));
+  }
 
   function turn() {
     var next = Math.max(0, lastBefore(turns, video.currentTime * 1000));
