@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,16 @@ def test_a_process_that_was_killed_is_unavailable_once_and_then_there_is_another
     said = listen(child, wav)
     pid = child.pid
     assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # so that it has the order, and cannot have answered, when it is killed
+    asked = count()
 
-    def kill(_fraction: float) -> None:
-        os.kill(pid, signal.SIGKILL)
+    def killed_at_the_third_look() -> bool:
+        if next(asked) == 2:
+            os.kill(pid, signal.SIGKILL)
+        return False
 
     with pytest.raises(Unavailable, match="died"):
-        child.transcribe(wav, language="en", on_progress=kill, cancelled=never)
+        child.transcribe(wav, language="en", on_progress=nowhere, cancelled=killed_at_the_third_look)
     assert listen(child, wav) == said
     assert child.pid != pid
 
