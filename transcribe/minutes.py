@@ -9,6 +9,7 @@ What stands after a clock was said from then until the next. Long paragraphs are
 import io
 import re
 import zipfile
+import zlib
 from itertools import zip_longest
 from xml.etree import ElementTree
 
@@ -63,7 +64,7 @@ def text_of_docx(data: bytes) -> str:
                 raise ValueError(f"{entry.file_size} bytes of XML")
             with archive.open(entry) as file:
                 xml = file.read(_MAX_XML_BYTES + 1)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, OSError, EOFError) as error:
         raise ValueError(f"no Word document: {error}") from error
     if len(xml) > _MAX_XML_BYTES or b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:
         raise ValueError("too large, or declares entities")

@@ -106,6 +106,19 @@ def test_what_cannot_be_used_says_what_can(data: bytes) -> None:
     assert "SRT" in caught.value.reason_zh
 
 
+def test_a_damaged_document_is_read_or_refused_and_nothing_else() -> None:
+    whole = docx(*MINUTES.splitlines())
+    refused = 0
+    for at in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[at] ^= 0x55
+        try:
+            read_captions(bytes(damaged), "x.docx")
+        except Unreadable:
+            refused += 1
+    assert refused > len(whole) // 3
+
+
 def test_a_document_that_unpacks_to_gigabytes_is_refused_before_it_does() -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
