@@ -86,7 +86,9 @@ class PlaybackOut(_Model):
     progressive: str | None = Field(
         description="最小画面与声音合成的一个 MP4，供不支持 HLS 的播放器；还没做好时为 null"
     )
-    board: str | None = Field(description="声音+板书：每页板书一张静止图片的 WebVTT，图片在同一地址下；没有时为 null")
+    board: str | None = Field(
+        description="声音+板书：每页一张静止图片的 WebVTT；图片在同一地址下，.jpg 换成 .webp 更小；没有时为 null"
+    )
     storyboard: str | None = Field(description="拖动进度条时的小图：WebVTT，带 #xywh；没有时为 null")
     captions: list[CaptionOut]
     poster: str | None

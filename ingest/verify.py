@@ -59,7 +59,7 @@ class _Walk:
         while found := outputs.recordings(limit=page, offset=offset):
             offset += page
             for recording in found:
-                size = self._refer(recording.source_key)
+                size = self._required(recording.source_key)
                 if size is None:
                     yield Finding("missing-object", recording.source_key, "原始录像不见了，请重新上传。")
                 elif size != recording.size_bytes:
@@ -71,14 +71,14 @@ class _Walk:
                 for edition in outputs.editions(recording.id):
                     yield from self._ladder(recording.id, edition)
                 for key in self._runtime.catalog.transcripts.keys(recording.id):
-                    if self._refer(key) is None:
+                    if self._required(key) is None:
                         yield Finding("missing-object", key, "请运行 huikan reprocess --step transcribe --force。")
 
     def _ladder(self, recording_id: str, edition: int) -> Iterator[Finding]:
         yield from self._stills(recording_id, edition)
         self._refer(progressive_key(recording_id, edition))
         for rendition in self._runtime.catalog.outputs.renditions(recording_id, edition):
-            if self._refer(rendition.playlist_key) is None:
+            if self._required(rendition.playlist_key) is None:
                 yield Finding("missing-object", rendition.playlist_key, _REDO_ZH)
                 continue
             folder = rendition.playlist_key.rpartition("/")[0]
@@ -86,7 +86,7 @@ class _Walk:
             store, media = self._runtime.store, self._runtime.media
             text = store.get_bytes(media, rendition.playlist_key, limit_bytes=_PLAYLIST_LIMIT_BYTES).decode()
             for name in files_named_in(text):
-                if not self._refer(f"{folder}/{name}"):
+                if not self._required(f"{folder}/{name}"):
                     yield Finding("missing-object", f"{folder}/{name}", _REDO_ZH)
 
     def _stills(self, recording_id: str, edition: int) -> Iterator[Finding]:
@@ -99,7 +99,7 @@ class _Walk:
         ]
         names = [BOARD_VTT, STORYBOARD_VTT, *pictures, *board.storyboard]
         for key in (still_key(recording_id, edition, name) for name in names):
-            if self._refer(key) is None:
+            if self._required(key) is None:
                 yield Finding("missing-object", key, _REDO_ZH)
 
     def publications(self, lessons: list[Lesson]) -> Iterator[Finding]:
@@ -136,6 +136,13 @@ class _Walk:
     def _refer(self, key: str) -> int | None:
         self._referenced.add(key)
         return self._objects.get(key)
+
+    def _required(self, key: str) -> int | None:
+        """The size of an object that must be there. The listing may be older than what the catalog says of it."""
+        size = self._refer(key)
+        if size is None and (there := self._runtime.store.stat(self._runtime.media, key)) is not None:
+            size = there.size_bytes
+        return size
 
 
 def files_named_in(playlist: str) -> tuple[str, ...]:

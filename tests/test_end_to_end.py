@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -50,13 +51,15 @@ def published(
         broken.truncated(file, maths_lesson.media) if kind == "truncated" else broken.FROM_NOTHING[kind](file)
         recorder.fput_object("incoming", f"xinghuo/999/20260901T{clock}.mp4", str(file))
 
+    def is_whole(one: dict[str, Any]) -> bool:
+        """Found and playable come sooner, while the board is still being made."""
+        return bool(one.get("published") and one.get("searchable") and all(stage["done"] for stage in one["stages"]))
+
     def ended() -> bool:
         found = huikan.arrivals()
         good = [found.get(sample.key, {}) for sample in (maths_lesson, english_lesson)]
         bad = [found.get(f"xinghuo/999/20260901T{clock}.mp4", {}) for clock in BAD]
-        return all(one.get("published") and one.get("searchable") for one in good) and all(
-            one.get("refused") for one in bad
-        )
+        return all(is_whole(one) for one in good) and all(one.get("refused") for one in bad)
 
     eventually(ended, 900, "the end of all uploads")
     return {key: found["lesson_id"] for key, found in huikan.arrivals().items() if found["published"]}

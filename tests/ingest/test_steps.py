@@ -247,6 +247,14 @@ def test_verify_names_what_is_missing_and_what_is_too_much(runtime: Runtime, rec
     }
 
 
+def test_verify_does_not_miss_what_was_stored_after_it_had_looked(
+    runtime: Runtime, recording_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_way(runtime, recording_id)
+    monkeypatch.setattr(runtime.store, "list", lambda *_args, **_more: iter(()))
+    assert verify(runtime).findings == ()
+
+
 def test_the_sweep_removes_what_crashes_left_and_keeps_what_is_in_use(
     runtime: Runtime, recording_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
