@@ -201,18 +201,23 @@ def test_an_error_in_the_listener_ends_the_tool() -> None:
 
 def test_a_killed_parent_takes_its_tools_along() -> None:
     code = (
-        "from archive.tool import *; import threading, time\n"
-        f"run = lambda: run_tool({ENDLESS!r}, limits=Limits(600), on_line=lambda pid: print(pid, flush=True))\n"
+        "from archive.tool import *; import os, threading\n"
+        # One write for each line: print writes its end apart, and two threads' lines would mix.
+        "say = lambda pid: os.write(1, f'{pid.strip()}\\n'.encode())\n"
+        f"run = lambda: run_tool({ENDLESS!r}, limits=Limits(600), on_line=say)\n"
         "threading.Thread(target=run).start()\n"
         "run()"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pids = [int(parent.stdout.readline()) for _ in range(2)]
-        with watched(pids[0]) as one, watched(pids[1]) as other:
-            parent.send_signal(signal.SIGKILL)
-            assert ends(one)
-            assert ends(other)
+        try:
+            assert parent.stdout is not None
+            pids = [int(parent.stdout.readline()) for _ in range(2)]
+            with watched(pids[0]) as one, watched(pids[1]) as other:
+                parent.send_signal(signal.SIGKILL)
+                assert ends(one)
+                assert ends(other)
+        finally:
+            parent.kill()
 
 
 def test_a_tool_whose_parent_died_before_it_began_never_begins(tmp_path: Path) -> None:
