@@ -68,14 +68,16 @@ def run_tool(
     env_extra: Mapping[str, str] | None = None,
     confined: Confined | None = None,
 ) -> Finished:
-    """Run `argv` to its end. `on_line` gets stdout's lines as they come; `cancelled` is asked twice a second or more.
-    With `confined` it sees no more of this machine than that, as far as the machine can hold it to it.
+    """Run `argv` to its end. `on_line` gets stdout's lines as they come; `cancelled` is asked before it begins, and twice
+    a second or more. With `confined` it sees no more of this machine than that, as far as the machine can hold it to it.
 
     Raises Cancelled; ToolTimeout when wall or CPU seconds are used up; DiskFull when the tool met a full disk, whatever
     it returned; Unavailable when it is missing, cannot begin, cannot be confined as this machine otherwise can, or was
     killed from outside; ToolFailed for any other end.
     """
     name = Path(argv[0]).name
+    if cancelled is not None and cancelled():  # a run of quick tools would be over before any of them asked
+        raise Cancelled(name)
     level = sandbox.level() if confined else "none"
     with (
         selectors.DefaultSelector() as selector,

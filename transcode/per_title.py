@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from archive.errors import Cancelled, ToolFailed, ToolTimeout
+from archive.errors import ToolFailed, ToolTimeout
 from archive.model import Probe
 from archive.tool import Confined, Limits, run_tool
 from transcode.command import luma_ssim, ssim_argv, trial_cut_argv
@@ -71,8 +71,6 @@ def sample_starts_s(reading: Reading, *, seekable: bool) -> list[int]:
 def _offset(source: Path, view: View, starts_s: list[int], scratch: Path, cancelled: Callable[[], bool]) -> int:
     coarse, base = list[float](), list[float]()
     for start_s in starts_s:
-        if cancelled():  # a trial is over sooner than a tool asks
-            raise Cancelled("ffmpeg")
         with suppress(ToolFailed, ToolTimeout):
             _cut(source, view, start_s, scratch, cancelled)
             coarse += _kept(scratch, _COARSE, cancelled)

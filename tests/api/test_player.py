@@ -116,6 +116,7 @@ def page(site: str, browser: Browser) -> Iterator[Page]:
 
 def until(page: Page, condition: str) -> None:
     """Waits for something about `video`, looking whenever the player says that something has changed."""
+    page.wait_for_selector("#video", state="attached")  # a link just followed may still be on its way
     page.evaluate(
         f"""() => new Promise((done, fail) => {{
             const video = document.getElementById('video');

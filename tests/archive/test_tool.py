@@ -175,6 +175,12 @@ def test_cancelling_kills_the_tool_and_its_helpers() -> None:
     assert all(is_gone(int(pid)) for pid in pids)
 
 
+def test_what_is_cancelled_already_never_begins(tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        run_tool(["touch", str(tmp_path / "made")], limits=PATIENT, cancelled=lambda: True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_cancelling_is_noticed_within_half_a_second_though_the_tool_is_silent() -> None:
     asked: list[None] = []
     with pytest.raises(Cancelled):
