@@ -13,6 +13,7 @@ from ingest.engine import living
 from ingest.runtime import open_catalog, open_index, open_speech, open_store
 from transcode.command import NVENC, VAAPI, X264
 from transcode.encode import works_here
+from transcribe.engine import EngineDescription
 
 _GIB = 2**30
 _ENCODERS = ("libx264", "aac", "libopus")
@@ -128,11 +129,21 @@ def _index(settings: Settings) -> Check:
 
 
 def _speech(settings: Settings) -> Check:
-    told = open_speech(settings).describe()
+    ears = open_speech(settings)
+    others = [(code, engine.describe()) for code, engine in sorted(ears.by_language.items())]
+    told = [("", ears.usual.describe()), *others]
+    notes = [f"{code}：{_heard_by(one)}" if code else _heard_by(one) for code, one in told]
+    missing = [one.remedy_zh for _, one in told if one.folder is None]
+    return Check("语音模型", not missing, "；".join(notes), "".join(missing))
+
+
+def _heard_by(told: EngineDescription) -> str:
     if told.folder is None:
-        return Check("语音模型", False, f"{told.name} 不在本机", told.remedy_zh)
+        return f"{told.name} 不在本机"
+    if told.is_demo:
+        return f"{told.name}：只听得懂合成的普通话，不能用于学校，请设 HUIKAN_SPEECH_MODEL=small 或更好的模型；{told.folder}"
     kind = "多语言" if told.multilingual else "只懂英语：中文课会等到换上多语言模型"
-    return Check("语音模型", True, f"{told.name}（{kind}），{told.folder}")
+    return f"{told.name}（{kind}），{told.folder}"
 
 
 def _worker(settings: Settings) -> Check:

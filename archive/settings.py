@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         "faster-whisper", description="语音识别引擎；sherpa-onnx 需另装，见 docs/transcription.md。"
     )
     speech_model: str = Field("small", description="faster-whisper 模型名，或本地模型目录。")
+    speech_model_by_language: dict[str, str] = Field(
+        {}, description='某种语言的课另用一个模型（JSON），例如 {"en": "small.en"}；双语课仍用 speech_model。'
+    )
     speech_device: Literal["auto", "cpu", "cuda"] = Field("auto", description="语音识别用的设备。")
     speech_compute_type: str = Field("default", description="CTranslate2 计算类型，例如 int8、float16。")
     speech_threads: int = Field(0, ge=0, description="语音识别线程数；0 为自动。")

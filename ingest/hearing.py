@@ -136,7 +136,7 @@ class _Plan:
             names=(lesson.teacher,),
             school=lesson.school,
         )
-        hearing = recipe.hearing_recipe(runtime.speech, lesson.language, words.hotwords)
+        hearing = recipe.hearing_recipe(runtime.speech.of(lesson.language), lesson.language, words.hotwords)
         return cls(recording, lesson, words, hearing, recipe.digest(hearing))
 
     @property
@@ -167,7 +167,7 @@ def _spoken(runtime: Runtime, plan: _Plan, made: Transcript) -> Transcript:
         made,
         source="unsupported" if is_foreign and not heard.utterances else "speech",
         language=tag_of(plan.lesson.language, heard),
-        model=runtime.speech.name,
+        model=runtime.speech.of(plan.lesson.language).name,
         cues=plan.cues_of(heard),
         recipe=recipe.whole_recipe(plan.hearing, plan.words.digest),
         remarks=tuple(Remark(each.doubt.value, each.span, each.outcome, each.text) for each in heard.incidents),
@@ -183,7 +183,7 @@ def _put_together(stretches: dict[Span, dict[str, Any] | None]) -> Heard:
 
 
 def _listened(runtime: Runtime, plan: _Plan, stretch: Span, on_progress: Callable[[float], None]) -> Heard:
-    return runtime.speech.transcribe(
+    return runtime.speech.of(plan.lesson.language).transcribe(
         _sound(runtime, plan.recording),
         language=plan.lesson.language,
         hotwords=plan.words.hotwords,

@@ -1,7 +1,7 @@
 """The composition root of the pipeline: the settings become the parts that steps work with. Opened once per process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archive.catalog import Catalog
@@ -12,7 +12,7 @@ from search.embedded import TantivyIndex
 from search.index import SearchIndex
 from search.meili import MeiliIndex
 from transcribe.choice import EngineChoice
-from transcribe.engine import SpeechEngine
+from transcribe.ears import Ears
 from transcribe.process import ChildEngine
 
 
@@ -24,7 +24,7 @@ class Runtime:
     catalog: Catalog
     store: ObjectStore
     index: LiveIndex
-    speech: SpeechEngine
+    speech: Ears
     stopping: Callable[[], bool] = lambda: False
 
     @property
@@ -66,19 +66,20 @@ def _index_of(settings: Settings, name: str) -> SearchIndex:
     return TantivyIndex(settings.home / "index", name=name)
 
 
-def open_speech(settings: Settings) -> ChildEngine:
-    return ChildEngine(
-        EngineChoice(
-            model=settings.speech_model,
-            models_dir=str(Path(settings.home).absolute() / "models"),
-            engine=settings.speech_engine,
-            device=settings.speech_device,
-            compute_type=settings.speech_compute_type,
-            threads=settings.speech_threads,
-            at_once=settings.speech_at_once,
-            download=settings.speech_download,
-        )
+def open_speech(settings: Settings) -> Ears:
+    """The engines, with nothing loaded yet: each is a process of its own, begun when there is something to hear."""
+    usual = EngineChoice(
+        model=settings.speech_model,
+        models_dir=str(Path(settings.home).absolute() / "models"),
+        engine=settings.speech_engine,
+        device=settings.speech_device,
+        compute_type=settings.speech_compute_type,
+        threads=settings.speech_threads,
+        at_once=settings.speech_at_once,
+        download=settings.speech_download,
     )
+    others = settings.speech_model_by_language.items()
+    return Ears(ChildEngine(usual), {code: ChildEngine(replace(usual, model=model)) for code, model in others})
 
 
 def open_runtime(settings: Settings, *, endpoint: str = "", stopping: Callable[[], bool] = lambda: False) -> Runtime:

@@ -25,6 +25,7 @@ class EngineDescription:
     """What `huikan doctor` shows. `folder` is None while the model is not on this machine; then `remedy_zh` says why.
 
     `fingerprint` is of the model's weights: two models of one name are not the same. "" while it is not here.
+    `is_demo`: good for showing how things work, and for no school.
     """
 
     name: str
@@ -32,6 +33,7 @@ class EngineDescription:
     multilingual: bool | None  # None while the model is not here
     remedy_zh: str = ""
     fingerprint: str = ""
+    is_demo: bool = False
 
 
 class SpeechEngine(Protocol):

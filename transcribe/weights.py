@@ -9,11 +9,15 @@ that can be missing is ModelMissing, with the setting, the folder and the comman
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from archive.errors import ModelMissing
 
+ABOUT = "huikan.json"  # in a model's folder, if it says more about itself than Whisper's files can
+DEMO_ZH = "演示模型"  # part of the name of each transcript's model that was never meant for a school
+_MANDARIN = Path(__file__).resolve().parent.parent / "fixtures" / "speech_model" / "model"
 HUB_TIMEOUT_S = 10.0  # for an answer, not for the download: a firewall that swallows packets must not stop the queue
 _MULTILINGUAL_VOCABULARY = 51_865  # Whisper's English-only vocabulary is one smaller, large-v3's one larger
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -28,6 +32,37 @@ def builtin_english_model() -> Path | None:
         return None
     found = next((Path(str(file.locate())) for file in files if file.name == "model.bin"), None)
     return found.parent if found is not None and found.is_file() else None
+
+
+def builtin_mandarin_model() -> Path | None:
+    """The small Mandarin ear of a checkout, which knows synthetic voices only."""
+    return _MANDARIN if (_MANDARIN / "model.bin").is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a model's folder says of itself. `languages` None: all that its vocabulary has."""
+
+    name: str = ""
+    languages: frozenset[str] | None = None
+    is_demo: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}（{DEMO_ZH}）" if self.is_demo else self.name
+
+
+def about(folder: Path) -> About:
+    """Raises ModelMissing when its huikan.json is damaged."""
+    file = folder / ABOUT
+    if not file.is_file():
+        return About()
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        languages = frozenset(map(str, said["languages"])) if "languages" in said else None
+        return About(str(said.get("name", "")), languages, said.get("demo") is True)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelMissing(f"语音模型 {folder.name}", f"{file} 已损坏", f"请重新复制模型文件夹 {folder}。") from error
 
 
 def locate(model: str, *, models_dir: Path, download: bool) -> Path:

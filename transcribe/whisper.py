@@ -61,6 +61,8 @@ class FasterWhisper:
     def name(self) -> str:
         if self._model == str(weights.builtin_english_model()):
             return "faster-whisper tiny.en"
+        if Path(self._model).is_absolute() and (title := weights.about(Path(self._model)).title):
+            return f"faster-whisper {title}"
         return f"faster-whisper {Path(self._model).name if Path(self._model).is_absolute() else self._model}"
 
     def describe(self) -> EngineDescription:
@@ -68,8 +70,9 @@ class FasterWhisper:
             folder = weights.locate(self._model, models_dir=self._models_dir, download=False)
         except ModelMissing as error:
             return EngineDescription(self.name, None, None, error.remedy_zh)
-        known = weights.is_multilingual(folder)
-        return EngineDescription(self.name, folder, known, fingerprint=weights.fingerprint(folder / "model.bin"))
+        known, fingerprint = weights.is_multilingual(folder), weights.fingerprint(folder / "model.bin")
+        is_demo = weights.about(folder).is_demo
+        return EngineDescription(self.name, folder, known, fingerprint=fingerprint, is_demo=is_demo)
 
     def transcribe(
         self,
@@ -97,14 +100,17 @@ class FasterWhisper:
         from faster_whisper.tokenizer import _LANGUAGE_CODES
 
         codes, known = codes_of(language), decoder.languages
-        if not decoder.is_multilingual and not codes:
-            codes = ("en",)
+        if not codes and len(known) == 1:
+            codes = tuple(known)
         unknown = [code for code in codes if code not in known]
         if unknown and any(code not in _LANGUAGE_CODES for code in unknown):
             raise Unsupported(f"语音模型 {self.name}", language or "")
         if unknown:
-            reason = f"它只懂英语，听不懂这节课的语言（{language}）"
-            remedy = "请把 HUIKAN_SPEECH_MODEL 设为多语言模型，例如 small 或 large-v3-turbo，课程会自动补上字幕。"
+            reason = f"它只懂{'、'.join(map(_language_zh, sorted(known)))}，听不懂这节课的语言（{language}）"
+            remedy = (
+                "请把 HUIKAN_SPEECH_MODEL 设为多语言模型，例如 small 或 large-v3-turbo，"
+                "或用 HUIKAN_SPEECH_MODEL_BY_LANGUAGE 给这种语言另设一个模型，课程会自动补上字幕。"
+            )
             raise ModelMissing(f"语音模型 {self.name}", reason, remedy)
         # Hints in a language that the model has no words for are heard as noise.
         return Order(codes, known, hotwords if decoder.is_multilingual else ())
@@ -112,7 +118,7 @@ class FasterWhisper:
     def _ready(self) -> "_Loaded":
         if self._loaded is None:
             folder = weights.locate(self._model, models_dir=self._models_dir, download=self._may_download)
-            self._loaded = _Loaded(self._load(folder), self._at_once or _fitting(folder))
+            self._loaded = _Loaded(self._load(folder), self._at_once or _fitting(folder), weights.about(folder))
         return self._loaded
 
     def _load(self, folder: Path) -> "WhisperModel":
@@ -145,13 +151,13 @@ class FasterWhisper:
 class _Loaded:
     """A model in memory as a `listening.Decoder`."""
 
-    def __init__(self, model: "WhisperModel", at_once: int) -> None:
+    def __init__(self, model: "WhisperModel", at_once: int, about: weights.About) -> None:
         from faster_whisper import BatchedInferencePipeline
 
         self._plain, self._at_once = model, at_once
         self._batched: BatchedInferencePipeline = BatchedInferencePipeline(model)
         self.is_multilingual = bool(model.model.is_multilingual)
-        self.languages = frozenset(str(code) for code in model.supported_languages)
+        self.languages = about.languages or frozenset(str(code) for code in model.supported_languages)
 
     def decode(
         self, sound: Window, clips: Sequence[Span], *, language: str, hotwords: tuple[str, ...]
@@ -213,6 +219,10 @@ class _Loaded:
         end = (clip.end_ms - sound.start_ms) * SAMPLE_RATE_HZ // 1000
         language, probability, _ = self._plain.detect_language(sound.samples[max(0, first) : end])
         return str(language), float(probability)
+
+
+def _language_zh(code: str) -> str:
+    return {"en": "英语", "zh": "普通话"}.get(code, code)
 
 
 def _fitting(folder: Path) -> int:

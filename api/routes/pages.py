@@ -18,6 +18,7 @@ from api.routes.staff import put_consent
 from api.suggesting import help_with
 from archive.model import Lesson, Programme, Transcript
 from search import query as asked
+from transcribe.weights import DEMO_ZH
 
 router = APIRouter(include_in_schema=False)
 
@@ -118,6 +119,7 @@ def lesson(
         link=web.links.to(lesson.id, viewer),
         ways=ways_of(playable),
         views_zh=VIEWS_ZH,
+        demo_zh=DEMO_ZH,
         has_opus=_OPUS in {made.rung for made in playable.renditions},
         transcript=_transcript(web, lesson),
         q=text,

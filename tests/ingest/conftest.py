@@ -12,6 +12,7 @@ from archive.model import Span
 from archive.settings import Settings
 from archive.store import ObjectStore
 from ingest.runtime import Runtime, open_index
+from transcribe.ears import Ears
 from transcribe.engine import EngineDescription
 from transcribe.utterance import Heard, Utterance
 
@@ -72,7 +73,7 @@ def runtime(
     ).with_secrets()
     catalog = Catalog(settings.catalog_address)
     catalog.migrate()
-    opened = Runtime(settings, catalog, store, open_index(settings, catalog), ear)
+    opened = Runtime(settings, catalog, store, open_index(settings, catalog), Ears(ear))
     yield opened
     opened.close()
 

@@ -18,6 +18,7 @@ from search.query import STAFF, Query
 from tests.ingest.conftest import KEY, SIDECAR, FakeEar
 from tests.transcode.clips import make, picture, sound, x264
 from transcribe import audio
+from transcribe.ears import Ears
 from transcribe.utterance import Heard, Utterance
 
 Put = Callable[[str, bytes], str]
@@ -240,3 +241,18 @@ def test_where_nobody_said_the_tag_is_what_most_was_heard_in() -> None:
     chinese = Utterance(Span(9_000, 10_000), "好", language="zh")
     assert hearing.tag_of("auto", Heard((english, chinese))) == "en"
     assert hearing.tag_of("auto", Heard()) == "zh-Hans"
+
+
+def test_a_lesson_in_a_language_with_a_model_of_its_own_is_heard_by_that(
+    runtime: Runtime, put: Put, tiny_recording: Path, ear: FakeEar
+) -> None:
+    english = FakeEar("Good morning, class.", name="english ear")
+    runtime = replace(runtime, speech=Ears(ear, {"en": english}))
+    put(KEY.replace("mp4", "json"), SIDECAR.replace(b'"consent"', b'"language": "en", "consent"'))
+    taken = take_in(runtime, put(KEY, tiny_recording.read_bytes()))
+    assert taken.recording_id is not None
+    hearing.hear_recording(runtime, taken.recording_id)
+    heard = now(runtime, taken.recording_id)
+    assert (heard.model, ear.asked, english.asked) == ("english ear", [], ["en"])
+    assert heard.recipe is not None
+    assert heard.recipe["engine"] == "english ear"
