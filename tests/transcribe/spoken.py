@@ -1,9 +1,12 @@
 """Speech for tests, made by espeak-ng as it is needed, and the English model that hears it, loaded once."""
 
 import subprocess
+import wave
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from transcribe import audio
 from transcribe.choice import EngineChoice
@@ -42,6 +45,33 @@ def spoken(voice: str, text: str) -> bytes:
 def silence(seconds: float, wav: Path) -> Path:
     source = ["-f", "lavfi", "-i", "anullsrc=channel_layout=mono:sample_rate=16000", "-t", str(seconds)]
     subprocess.run(["ffmpeg", "-v", "error", *source, "-c:a", "pcm_s16le", "-bitexact", str(wav)], check=True)
+    return wav
+
+
+def sung(notes: tuple[int, ...], note_s: float = 1.0) -> bytes:
+    """A voice that sings la-la, as 16 kHz samples: MIDI notes with a vibrato, through the throat's three formants."""
+    rate_hz = audio.SAMPLE_RATE_HZ
+    at_s = np.arange(int(rate_hz * note_s)) / rate_hz
+    pitch = np.fft.rfftfreq(len(at_s), 1 / rate_hz)
+    throat = sum(
+        loud / (1 + ((pitch - hz) / width) ** 2)
+        for hz, width, loud in ((700, 90, 1), (1200, 110, 0.6), (2600, 160, 0.25))
+    )
+    swell = np.minimum(1, np.minimum(at_s / 0.06, (at_s[-1] - at_s) / 0.12))
+    song: list[np.ndarray] = []
+    for note in notes:
+        turns = np.cumsum(440 * 2 ** ((note - 69) / 12) * (1 + 0.012 * np.sin(2 * np.pi * 5.5 * at_s))) / rate_hz
+        source = sum(np.sin(2 * np.pi * overtone * turns) / overtone for overtone in range(1, 18))
+        song.append(np.fft.irfft(np.fft.rfft(source) * throat, len(at_s)) * swell)
+    whole = np.concatenate(song)
+    return (whole / np.abs(whole).max() * 20_000).astype("<i2").tobytes()
+
+
+def with_pieces(pieces: list[bytes], wav: Path) -> Path:
+    """Samples one after the other as a WAV that an engine gets."""
+    with wave.open(str(wav), "wb") as out:
+        out.setparams((1, 2, audio.SAMPLE_RATE_HZ, 0, "NONE", ""))
+        out.writeframes(b"".join(pieces))
     return wav
 
 

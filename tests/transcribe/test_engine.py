@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from archive.errors import ModelMissing, Unavailable
-from tests.transcribe.spoken import english_engine, never, nowhere, silence
+from tests.transcribe.spoken import ENGLISH, english_engine, never, nowhere, silence, spoken, sung, with_pieces
 from transcribe.utterance import Heard
 from transcribe.weights import builtin_english_model
 from transcribe.whisper import FasterWhisper
@@ -100,3 +100,19 @@ def _has_cuda() -> bool:
     import ctranslate2  # behind engine.py elsewhere; a test may ask the machine
 
     return bool(ctranslate2.get_cuda_device_count())
+
+
+def test_a_song_without_words_gets_none_and_what_is_said_around_it_is_kept(tmp_path: Path) -> None:
+    sentence, song = spoken(*ENGLISH)[44:], sung((60, 62, 64, 65, 67, 67, 69, 67, 65, 64, 62, 60))
+    lesson = with_pieces([sentence, bytes(32_000), song, bytes(32_000), sentence], tmp_path / "music.wav")
+    heard = english_engine().transcribe(lesson, language="en", on_progress=nowhere, cancelled=never)
+    text = " ".join(each.text for each in heard.utterances)
+    assert text.count("village near the river") == 2
+    sung_from_ms = len(sentence) // 32 + 1_000
+    during = [each for each in heard.utterances if sung_from_ms + 500 < each.span.start_ms < sung_from_ms + 11_500]
+    assert during == []
+
+
+def test_a_lesson_that_is_all_song_succeeds(tmp_path: Path) -> None:
+    lesson = with_pieces([sung((60, 64, 67, 72) * 3)], tmp_path / "song.wav")
+    assert english_engine().transcribe(lesson, language="en", on_progress=nowhere, cancelled=never) == Heard()
