@@ -25,13 +25,17 @@ import uvicorn
 from api.app import create_app
 from api.deps import Parts
 from api.embedded import EmbeddedStore, seaweedfs
+from api.recorders import adopt
 from api.state import Serving, announce, withdraw
 from archive import sandbox
-from archive.errors import Misconfigured, Unavailable
+from archive.catalog import Catalog
+from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
 from ingest import engine
+from ingest.admission import watch_quotas
 from ingest.engine import Runs, living
+from ingest.keyring import keyring_of
 from ingest.runtime import Runtime, open_runtime
 from ingest.worker import only_one
 from search.index import warm
@@ -40,6 +44,7 @@ log = structlog.get_logger()
 
 _STOP_S = 10.0
 _WARM_AFTER_S = 15.0
+_QUOTAS_EVERY_S = 15.0
 _RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
 _PORTS_TRIED = 50
 
@@ -83,6 +88,7 @@ def serve(settings: Settings) -> None:
             _watch(store.pid, server, lost)
         stack.callback(withdraw, settings.home)
         _warm_later()
+        _watch_recorders(settings, parts.catalog)
         _announce(server, settings, Serving(address, endpoint, os.getpid()))
         server.run(sockets=[listener])
         if lost.is_set():
@@ -146,6 +152,22 @@ def _warm_later() -> None:
     timer = threading.Timer(_WARM_AFTER_S, warm)
     timer.daemon = True
     timer.start()
+
+
+def _watch_recorders(settings: Settings, catalog: Catalog) -> None:
+    """Quotas, here and not in a worker: the embedded store's keys are ours."""
+
+    def watch() -> None:
+        keyring = keyring_of(settings)
+        while True:
+            try:
+                adopt(settings, catalog)
+                watch_quotas(settings, catalog, keyring)
+            except HuikanError as error:
+                log.warning("will look at recorders' quotas again", reason=str(error))
+            time.sleep(_QUOTAS_EVERY_S)
+
+    threading.Thread(target=watch, name="quotas", daemon=True).start()
 
 
 def _end_on_signal() -> None:

@@ -1,4 +1,4 @@
-"""The catalog: what Huikan knows. One database, five desks.
+"""The catalog: what Huikan knows. One database, a desk for each kind of question.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
@@ -6,6 +6,8 @@
     transcripts what was said in it, edition by edition, and what teachers corrected
     lessons     what people may see
     indexing    which lessons are to be indexed anew, and which index is searched
+    recorders   schools, rooms, the machines in them, and how each is doing
+    uploads     teachers' own files on their way from a browser
 
 Every public method of a desk is one transaction.
 """
@@ -16,7 +18,9 @@ from archive.encodings import Encodings
 from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.outputs import Outputs
+from archive.recorders import Recorders
 from archive.transcripts import Transcripts
+from archive.uploads import Uploads
 
 
 class Catalog:
@@ -30,6 +34,8 @@ class Catalog:
         self.transcripts = Transcripts(self.database)
         self.lessons = Lessons(self.database)
         self.indexing = Indexing(self.database)
+        self.recorders = Recorders(self.database)
+        self.uploads = Uploads(self.database)
 
     def migrate(self) -> None:
         self.database.migrate()

@@ -23,6 +23,8 @@ from archive.settings import Settings
 from ingest import engine, indexing, workspace
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
+from ingest.teachers import assemble_handed_in
+from ingest.tidying import tidy_uploads
 from ingest.workflow import Road
 
 log = structlog.get_logger()
@@ -63,6 +65,8 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
+        _every(_SWEEP_EVERY_S, stop, "tidy uploads", lambda: tidy_uploads(runtime))
+        _every(_WAKE_EVERY_S, stop, "assemble", lambda: assemble_handed_in(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
         stop.wait()
