@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from api.gateway_cli import commands as gateway_commands
 from api.recorder_cli import commands as recorder_commands
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(recorder_commands, name="recorder")
+app.add_typer(gateway_commands, name="gateway")
 transcripts = typer.Typer(help="字幕：版本、比较、退回、导入与导出。", no_args_is_help=True)
 app.add_typer(transcripts, name="transcript")
 glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)

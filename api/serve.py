@@ -2,7 +2,8 @@
 
     this process          settings, locks, the API (uvicorn)
     ├── weed              the embedded object store, unless another is configured
-    └── huikan worker     the pipeline; started again when it dies
+    ├── huikan worker     the pipeline; started again when it dies
+    └── huikan gateway    FTP, watched folder and cameras, if any of them is switched on; likewise
 
 Children die with this process, however it dies (PR_SET_PDEATHSIG). Ctrl-C and SIGTERM stop everything in order.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -32,7 +33,7 @@ from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
-from ingest import engine
+from ingest import engine, gateways
 from ingest.admission import watch_quotas
 from ingest.engine import Runs, living
 from ingest.keyring import keyring_of
@@ -45,6 +46,7 @@ log = structlog.get_logger()
 _STOP_S = 10.0
 _WARM_AFTER_S = 15.0
 _QUOTAS_EVERY_S = 15.0
+_WANTED_EVERY_S = 3.0
 _RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
 _PORTS_TRIED = 50
 
@@ -82,6 +84,7 @@ def serve(settings: Settings) -> None:
         endpoint = store.endpoint if store else settings.store_endpoint
         parts = stack.enter_context(_parts(settings, endpoint))
         stack.enter_context(_worker(endpoint))
+        stack.enter_context(_child(endpoint, ["gateway", "run"], lambda: gateways.wanted(settings)))
         server = _server(parts)
         lost = threading.Event()
         if store:
@@ -238,8 +241,15 @@ def _announce(server: uvicorn.Server, settings: Settings, serving: Serving) -> N
 @contextmanager
 def _worker(endpoint: str) -> Generator[None]:
     """Keeps one worker alive beside us; a worker that dies is started again, ever slower."""
+    with _child(endpoint, ["worker", "--embedded"], lambda: True):
+        yield
+
+
+@contextmanager
+def _child(endpoint: str, command: Sequence[str], wanted: Callable[[], bool]) -> Generator[None]:
+    """Keeps `huikan <command>` alive beside us, from when it is first wanted."""
     stop = threading.Event()
-    keeper = _Keeper(endpoint, stop)
+    keeper = _Keeper(endpoint, stop, command, wanted)
     keeper.start()
     try:
         yield
@@ -251,15 +261,20 @@ def _worker(endpoint: str) -> Generator[None]:
 class _Keeper(threading.Thread):
     """A thread that lives as long as we do: the kernel ties a child to the thread that made it."""
 
-    def __init__(self, endpoint: str, stop: threading.Event) -> None:
-        super().__init__(name="keeper", daemon=True)
-        self._stop_asked = stop
+    def __init__(
+        self, endpoint: str, stop: threading.Event, command: Sequence[str], wanted: Callable[[], bool]
+    ) -> None:
+        super().__init__(name=f"keeper of {command[0]}", daemon=True)
+        self._stop_asked, self._command, self._wanted = stop, command, wanted
         self._endpoint = endpoint
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         deaths = 0
         while not self._stop_asked.is_set():
+            if not self._wanted():
+                self._stop_asked.wait(_WANTED_EVERY_S)
+                continue
             began = time.monotonic()
             self._process = self._start()
             code = self._process.wait()
@@ -267,12 +282,12 @@ class _Keeper(threading.Thread):
                 return
             deaths = 0 if time.monotonic() - began > 60 else deaths + 1
             pause = _RESTART_AFTER_S[min(deaths, len(_RESTART_AFTER_S) - 1)]
-            log.error("the worker died and is started again", returncode=code, after_s=pause)
+            log.error("a child died and is started again", child=self._command[0], returncode=code, after_s=pause)
             self._stop_asked.wait(pause)
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {"HUIKAN_STORE_ENDPOINT": self._endpoint, "HUIKAN_CRASH_PARENT": str(os.getpid())}
-        command = tied_to_us([sys.executable, "-m", "api.cli", "worker", "--embedded"])
+        command = tied_to_us([sys.executable, "-m", "api.cli", *self._command])
         # A process group of its own: Ctrl-C reaches us alone, and we stop the worker in order.
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
 

@@ -8,6 +8,7 @@ PACKAGES = ("archive", "ingest", "transcode", "transcribe", "search", "api")
 SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 HOMES = {
     "minio": {"archive/store.py", "archive/minio_keys.py"},
+    "pyftpdlib": {"ingest/ftp.py"},
     "dbos": {"ingest/engine.py", "ingest/workflow.py"},
     "tantivy": {"search/embedded.py", "search/embedded_terms.py"},
     "meilisearch": {"search/meili.py"},
