@@ -36,6 +36,7 @@ from archive.tool import tied_to_us
 from ingest import engine, gateways
 from ingest.admission import watch_quotas
 from ingest.engine import Runs, living
+from ingest.inbox import Inbox
 from ingest.keyring import keyring_of
 from ingest.runtime import Runtime, open_runtime
 from ingest.worker import only_one
@@ -54,12 +55,12 @@ _PORTS_TRIED = 50
 class ServedRuns:
     """What the API may ask of the pipeline (api.deps.Runs)."""
 
-    def __init__(self, runtime: Runtime, runs: Runs) -> None:
-        self._runtime, self._runs = runtime, runs
+    def __init__(self, runtime: Runtime, runs: Runs, inbox: Inbox) -> None:
+        self._runtime, self._runs, self._inbox = runtime, runs, inbox
 
     def arrived(self, bucket: str, key: str) -> None:
         if bucket == self._runtime.incoming:
-            self._runs.arrived(key)
+            self._inbox.note(key)
 
     def reindex(self, lesson_id: str) -> None:
         lesson = self._runtime.catalog.lessons.get(lesson_id)
@@ -104,7 +105,7 @@ def serve(settings: Settings) -> None:
 def _parts(settings: Settings, endpoint: str) -> Generator[Parts]:
     """What the API works with; tables and buckets exist before the first request and the first worker."""
     runtime = open_runtime(settings, endpoint=endpoint)
-    runs = Runs(settings.engine_address)
+    runs, inbox = Runs(settings.engine_address), Inbox(runtime.catalog.hints)
     try:
         runtime.catalog.migrate()
         engine.migrate(settings.engine_address)
@@ -115,9 +116,10 @@ def _parts(settings: Settings, endpoint: str) -> Generator[Parts]:
             catalog=runtime.catalog,
             store=runtime.store,
             index=runtime.index,
-            runs=ServedRuns(runtime, runs),
+            runs=ServedRuns(runtime, runs, inbox),
         )
     finally:
+        inbox.close()
         runs.close()
         runtime.close()
 

@@ -37,6 +37,17 @@ class Arrivals:
             tx.execute(self._db.insert(arrival).values(row).on_conflict_do_nothing())
             return _arrival(tx.execute(select(arrival).where(_this(key, etag))).one())
 
+    def note_all(self, objects: Iterable[tuple[str, str, int]]) -> None:
+        """The same for many (key, etag, bytes), in one transaction."""
+        at = now()
+        rows = [
+            {"key": key, "etag": etag, "size_bytes": size_bytes, "seen_at": at, "attempts": 0}
+            for key, etag, size_bytes in objects
+        ]
+        if rows:
+            with self._db.writing() as tx:
+                tx.execute(self._db.insert(arrival).on_conflict_do_nothing(), rows)
+
     def find(self, key: str, etag: str) -> Arrival | None:
         with self._db.reading() as tx:
             row = tx.execute(select(arrival).where(_this(key, etag))).one_or_none()

@@ -7,6 +7,7 @@
     lessons     what people may see
     indexing    which lessons are to be indexed anew, and which index is searched
     recorders   schools, rooms, the machines in them, and how each is doing
+    hints       where the store's events say that something was put
     uploads     teachers' own files on their way from a browser
 
 Every public method of a desk is one transaction.
@@ -15,6 +16,7 @@ Every public method of a desk is one transaction.
 from archive.arrivals import Arrivals
 from archive.database import Database
 from archive.encodings import Encodings
+from archive.hints import Hints
 from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.outputs import Outputs
@@ -35,6 +37,7 @@ class Catalog:
         self.lessons = Lessons(self.database)
         self.indexing = Indexing(self.database)
         self.recorders = Recorders(self.database)
+        self.hints = Hints(self.database)
         self.uploads = Uploads(self.database)
 
     def migrate(self) -> None:

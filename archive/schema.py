@@ -319,3 +319,12 @@ teacher_upload = Table(
     Column("done_at", DateTime),
     Column("reason_zh", Text),
 )
+
+# One row for each key that an event has named and no intake was begun for yet.
+hint = Table(
+    "hint",
+    metadata,
+    Column("key", String(1024), primary_key=True),
+    Column("noted_at", DateTime, nullable=False),
+    Index(None, "noted_at"),
+)

@@ -108,6 +108,7 @@ class _Desk:
     def __init__(self, catalog: Catalog, spool: Spool, settings: Settings) -> None:
         self._catalog, self._spool, self._settings = catalog, spool, settings
         self._whole: dict[str, float] = {}  # path → when it may go (monotonic)
+        self._looks: dict[Path, tuple[int, int, float]] = {}  # path → size, date, and since when (monotonic)
 
     def recorder(self, name: str, password: str) -> Recorder | None:
         """None for a wrong password, and for a machine that is revoked or over its quota."""
@@ -132,27 +133,27 @@ class _Desk:
 
     def sweep(self) -> None:
         """Takes what is whole, and what its sender has left alone for long; forgets what was given up."""
+        found: set[Path] = set()
         for home in self._homes():
             for file in sorted(home.rglob("*")):
                 if file.is_symlink() or not file.is_file():
                     continue
+                found.add(file)
                 self._look_at(home, file)
+        self._looks = {file: look for file, look in self._looks.items() if file in found}
 
     def _homes(self) -> list[Path]:
         root = self._spool.root / "ftp"
         return [home for home in root.iterdir() if home.is_dir()] if root.is_dir() else []
 
     def _look_at(self, home: Path, file: Path) -> None:
-        quiet_s = time.time() - file.stat().st_mtime
+        quiet_s = self._quiet_s(file)
         due = self._whole.get(str(file))
-        if due is not None:
-            if time.monotonic() < due:
-                return
-        elif abs(quiet_s) < _SILENT_S:  # abs: the machine's clock may have been put back
+        if time.monotonic() < due if due is not None else quiet_s < _SILENT_S:
             return
         name = file.relative_to(home).as_posix()
         if not is_taken(file.name):
-            if abs(quiet_s) > self._settings.abandoned_upload_h * 3600:
+            if quiet_s > self._settings.abandoned_upload_h * 3600:
                 file.unlink(missing_ok=True)
             return
         try:
@@ -166,6 +167,15 @@ class _Desk:
         else:
             log.info("taken from FTP", recorder=machine.id, key=key, whole=due is not None)
         self._whole.pop(str(file), None)
+
+    def _quiet_s(self, file: Path) -> float:
+        """For how long neither its size nor its date have changed while we watched: wall clocks jump."""
+        status = file.stat()
+        size, date, since = self._looks.get(file, (-1, -1, 0.0))
+        if (size, date) != (status.st_size, status.st_mtime_ns):
+            since = time.monotonic()
+            self._looks[file] = (status.st_size, status.st_mtime_ns, since)
+        return time.monotonic() - since
 
 
 class _Authorizer:

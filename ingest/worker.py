@@ -21,6 +21,7 @@ from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
 from ingest import engine, indexing, workspace
+from ingest.inbox import start_hinted
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
 from ingest.teachers import assemble_handed_in
@@ -30,6 +31,7 @@ from ingest.workflow import Road
 log = structlog.get_logger()
 
 _WAKE_EVERY_S = 2.0
+_HINTS_EVERY_S = 0.25
 _CATCH_UP_EVERY_S = 60.0
 _SWEEP_EVERY_S = 3600.0
 
@@ -66,6 +68,7 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
         _every(_SWEEP_EVERY_S, stop, "tidy uploads", lambda: tidy_uploads(runtime))
+        _every(_HINTS_EVERY_S, stop, "hints", lambda: start_hinted(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "assemble", lambda: assemble_handed_in(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
