@@ -100,27 +100,33 @@ def revoke(settings: Settings, catalog: Catalog, name: str) -> Recorder:
 
 
 def adopt(settings: Settings, catalog: Catalog) -> int:
-    """Writes down the keys of the embedded store that the catalog does not know. Returns how many."""
+    """Brings the catalog in step with the embedded store's keys: one that it does not know is written down, one that the
+    store revoked is revoked. Returns how many changed."""
     if not settings.embedded_store:
         return 0
     home = settings.home / "store"
-    known = {each.access_key for each in catalog.recorders.every()}
-    strangers = [record for record in RecorderKeys(home).list() if record.access_key not in known]
-    if not strangers:
-        return 0
-    tokens = tokens_of(home)
-    for record in strangers:
+    known = {each.access_key: each for each in catalog.recorders.every()}
+    tokens: dict[str, str] = {}
+    changed = 0
+    for record in RecorderKeys(home).list():
+        machine = known.get(record.access_key)
         if record.revoked_at is not None:
-            continue  # it was rotated away, or revoked before there was a catalog of recorders: nothing to watch over
-        catalog.recorders.enrol(
-            f"r{secrets.token_hex(4)}",
-            record.school,
-            record.room,
-            record.access_key,
-            tokens[record.access_key],
-            issued_at=record.issued_at.replace(tzinfo=None),
-        )
-    return len(strangers)
+            if machine is not None and machine.is_active:
+                catalog.recorders.revoke(machine.id)
+                changed += 1
+            continue  # one that nobody wrote down was rotated away, or is of no more interest
+        if machine is None:
+            tokens = tokens or tokens_of(home)
+            catalog.recorders.enrol(
+                f"r{secrets.token_hex(4)}",
+                record.school,
+                record.room,
+                record.access_key,
+                tokens[record.access_key],
+                issued_at=record.issued_at.replace(tzinfo=None),
+            )
+            changed += 1
+    return changed
 
 
 def gateway_password(catalog: Catalog, name: str) -> tuple[Recorder, str]:

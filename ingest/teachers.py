@@ -33,6 +33,7 @@ from ingest.workspace import reserve, scratch
 log = structlog.get_logger()
 
 PIECE_BYTES = 8 * 2**20  # what a village's line sends in a minute or two, and what is sent again when it breaks
+_MOST_PIECES = 800  # their hashes go in one request of at most 64 KB
 FORM_LIFETIME = timedelta(hours=1)
 
 
@@ -49,7 +50,11 @@ def begin(
     if sidecar:
         read_sidecar(json.dumps(sidecar).encode(), shown(key))
     upload_id = b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
-    return catalog.uploads.begin(upload_id, key, size_bytes, PIECE_BYTES, sidecar)
+    return catalog.uploads.begin(upload_id, key, size_bytes, piece_bytes_for(size_bytes), sidecar)
+
+
+def piece_bytes_for(size_bytes: int) -> int:
+    return max(PIECE_BYTES, -(-size_bytes // _MOST_PIECES))
 
 
 def pieces_there(store: ObjectStore, bucket: str, upload: TeacherUpload) -> list[int]:

@@ -52,6 +52,7 @@ def tell(huikan: Huikan, events: Sequence[tuple[str, str]]) -> list[int]:
             answer = connection.getresponse()
             answer.read()
             statuses.append(answer.status)
+        connection.close()
         return statuses
 
     with ThreadPoolExecutor(16) as pool:

@@ -100,6 +100,9 @@ class TestKeys:
         mine = [each for each in catalog.recorders.every() if each.access_key == old.access_key]
         assert [each.prefix for each in mine] == ["guangming/b-2/"]
         assert catalog.recorders.by_token(token_of(old.access_key, old.secret_key)) == mine[0]
+        keys.revoke(old.access_key)
+        recorders.adopt(settings, catalog)
+        assert not catalog.recorders.get(old.access_key).is_active
 
     def test_a_place_that_could_widen_the_prefix_is_refused(self, settings: Settings, catalog: Catalog) -> None:
         for place in (Place("*", "301"), Place("xinghuo", "../302")):

@@ -224,6 +224,12 @@ class TestWhatAFormAllows:
         answer = desk.school.program(STAFF).post("/api/uploads", json={**ASKED, "size_bytes": 5, **wrong})
         assert answer.status_code == 422
 
+    def test_the_largest_file_can_be_handed_in_with_all_its_hashes(self, desk: Desk) -> None:
+        upload = desk.begin(desk.school.settings.max_recording_bytes)
+        answer = desk.finish(upload["id"], ["f" * 64] * upload["pieces"])
+        assert (answer.status_code, upload["pieces"]) == (422, 800)  # not 413: what is missing is the pieces
+        assert "还差 800 块" in answer.text
+
     def test_students_and_strangers_get_no_form(self, desk: Desk) -> None:
         upload = desk.begin(5)
         for client in (desk.school.nobody(), desk.school.program(STUDENT)):
