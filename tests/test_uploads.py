@@ -15,7 +15,10 @@ from minio import Minio
 from minio.datatypes import Part
 
 from api import recorders
+from api.embedded import seaweedfs
 from api.operate import check_everything
+from archive.errors import Unavailable
+from archive.store import ObjectStore
 from ingest.recorder import RecorderKey
 from tests.ingest.recorders import PART
 from tests.serving import Huikan, alive, eventually
@@ -133,3 +136,46 @@ def test_a_recording_of_more_than_five_gigabytes_goes_in_in_parts(huikan: Huikan
         expected = file_digest(source, "sha256").hexdigest()
     eventually(lambda: KEY in {one["key"] for one in huikan.get("/api/arrivals")}, 120, "the arrival")
     eventually(lambda: hashed() == expected, 900, "the receipt")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """200 MB; making it takes root."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk takes root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_store_acknowledges_nothing_that_it_does_not_keep_and_goes_on_when_there_is_room(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    media = tmp_path / "lesson.mp4"
+    sent: dict[str, str] = {}
+    with seaweedfs(
+        small_disk / "store", port=0, access_key="huikan", secret_key="secret-key", webhook_url=None, webhook_token=None
+    ) as running:
+        store = ObjectStore(running.endpoint, "huikan", "secret-key")
+        store.ensure_bucket("incoming")
+        with pytest.raises(Unavailable):
+            for hour in range(20):
+                media.write_bytes(os.urandom(20_000_000))
+                store.put_file("incoming", f"xinghuo/301/20260901T{hour:02d}00.mp4", media)
+                sent[f"xinghuo/301/20260901T{hour:02d}00.mp4"] = sha256(media.read_bytes()).hexdigest()
+        assert len(sent) >= 5
+        assert [found.key for found in store.list("incoming")] == sorted(sent)
+        for key, digest in sent.items():
+            assert store.get_file("incoming", key, tmp_path / "copy") == digest
+        subprocess.run(["mount", "-o", "remount,size=400m", str(small_disk)], check=True)
+
+        def goes_on() -> bool:
+            try:
+                store.put_file("incoming", "xinghuo/301/20260902T0800.mp4", media)
+            except Unavailable:
+                return False
+            return True
+
+        eventually(goes_on, 60, "an upload")

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from api import recorders
 from api.cli import app
+from api.doctor import Check, _gateways, _recorders  # pyright: ignore[reportPrivateUsage]
 from api.recorders import Place
 from api.state import Serving, announce
 from archive.catalog import Catalog
+from archive.database import now
 from archive.errors import Absent, Misconfigured, Unacceptable
 from archive.recorders import Quota, token_of
 from archive.settings import Settings
@@ -195,3 +197,22 @@ class TestCommands:
         assert catalog.recorders.get(machine.id).access_key != machine.access_key
         huikan(home, seaweed, "revoke", machine.id)
         assert not catalog.recorders.get(machine.id).is_active
+
+
+def test_the_doctor_names_recorders_that_need_a_person_and_gateways_that_are_stuck(
+    settings: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    def told() -> dict[str, Check]:
+        return {check.name_zh: check for check in (_recorders(settings), _gateways(settings))}
+
+    assert all(check.ok for check in told().values())
+    machine = recorders.add(settings, catalog, Place("xinghuo", "301")).recorder
+    catalog.recorders.note_clock(machine.id, -600_000, now())
+    assert machine.id in told()["录播主机"].note_zh
+    assert "NTP" in told()["录播主机"].remedy_zh
+    catalog.recorders.suspend(machine.id, now())
+    assert "超过配额" in told()["录播主机"].note_zh
+    settings = settings.model_copy(update={"watched_folder": tmp_path / "not mounted"})
+    assert "not mounted" in told()["网关"].remedy_zh
+    settings = settings.model_copy(update={"watched_folder": None, "ftp_port": 21, "ftp_host": "10.0.0.5"})
+    assert "不加密" in told()["网关"].note_zh
