@@ -6,7 +6,7 @@ is known, or is not there, needs none.
 
 from archive.errors import Unacceptable
 from archive.keys import IncomingKey
-from ingest.engine import Runs
+from ingest.engine import FRESH, Runs
 from ingest.intake import take_in
 from ingest.runtime import Runtime
 
@@ -24,7 +24,9 @@ def begin_hinted(runtime: Runtime, runs: Runs, key: str) -> None:
 def begin(runtime: Runtime, runs: Runs, key: str, size_bytes: int) -> None:
     """Takes in what needs no reading here and now, and starts a run for everything else. Raises Unavailable."""
     if is_judged_unread(key, size_bytes):
-        take_in(runtime, key)
+        taken = take_in(runtime, key)
+        if taken.recording_id is not None:
+            runs.process(taken.recording_id, redo=taken.redo, priority=FRESH)
     else:
         runs.arrived(key)
 
