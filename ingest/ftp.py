@@ -10,6 +10,7 @@ waits for it to resume (REST, APPE) and is taken as it is after a quarter of an 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
 
+import logging
 import os
 import threading
 import time
@@ -34,6 +35,7 @@ with warnings.catch_warnings():  # of asyncore, which it runs on; for Python 3.1
     from pyftpdlib.servers import FTPServer
 
 log = structlog.get_logger()
+logging.getLogger("pyftpdlib").setLevel(logging.WARNING)  # at INFO it writes down every command, names of files and all
 
 # e: change folder, l: list, m: make one, w: store, a: append, f: rename. No r (read), no d (delete), no M (chmod).
 _PERMISSIONS = "elmwaf"
@@ -64,7 +66,7 @@ class FtpGateway:
     def run(self) -> None:
         swept_at = 0.0
         while not self._stop.is_set():
-            self._server.serve_forever(timeout=0.5, blocking=False)
+            self._loop.loop(0.5, blocking=False)  # not serve_forever, which logs each time that it is called
             if time.monotonic() - swept_at >= _SWEEP_S:
                 swept_at = time.monotonic()
                 self._desk.sweep()

@@ -17,6 +17,10 @@ from tests.live_store import LiveStore
 from tests.serving import eventually
 
 
+def minio_program() -> str | None:
+    return os.environ.get("HUIKAN_TEST_MINIO") or shutil.which("minio")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
@@ -24,9 +28,8 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStore]:
-    program = os.environ.get("HUIKAN_TEST_MINIO") or shutil.which("minio")
-    if program is None:
-        pytest.skip("no MinIO server: set HUIKAN_TEST_MINIO to its program (go install github.com/minio/minio@latest)")
+    program = minio_program()
+    assert program is not None, "set HUIKAN_TEST_MINIO to a MinIO server (go install github.com/minio/minio@latest)"
     home = tmp_path_factory.mktemp("minio")
     server = LiveStore(f"127.0.0.1:{free_port()}", "huikan-owner", secrets.token_hex(16), home=home)
     environment = {
