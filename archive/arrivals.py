@@ -37,6 +37,17 @@ class Arrivals:
             tx.execute(self._db.insert(arrival).values(row).on_conflict_do_nothing())
             return _arrival(tx.execute(select(arrival).where(_this(key, etag))).one())
 
+    def note_all(self, objects: Iterable[tuple[str, str, int]]) -> None:
+        """The same for many (key, etag, bytes), in one transaction."""
+        at = now()
+        rows = [
+            {"key": key, "etag": etag, "size_bytes": size_bytes, "seen_at": at, "attempts": 0}
+            for key, etag, size_bytes in objects
+        ]
+        if rows:
+            with self._db.writing() as tx:
+                tx.execute(self._db.insert(arrival).on_conflict_do_nothing(), rows)
+
     def find(self, key: str, etag: str) -> Arrival | None:
         with self._db.reading() as tx:
             row = tx.execute(select(arrival).where(_this(key, etag))).one_or_none()
@@ -66,6 +77,22 @@ class Arrivals:
             found = [refusal_of(row, row.etag) for row in early] + [refusal_of(row, "") for row in late]
         known = [refusal for refusal in found if refusal is not None]
         return sorted(known, key=lambda refusal: refusal.at, reverse=True)[:limit]
+
+    def attribute(self, key: str, etag: str, recorder_id: str) -> None:
+        """It came from this recorder."""
+        with self._db.writing() as tx:
+            tx.execute(update(arrival).where(_this(key, etag)).values(recorder_id=recorder_id))
+
+    def hashed(self, key: str, etag: str, sha256: str) -> None:
+        """Its bytes have been read whole; this is what they hash to. Receipts tell it, of duplicates and refusals too."""
+        with self._db.writing() as tx:
+            tx.execute(update(arrival).where(_this(key, etag)).values(sha256=sha256))
+
+    def of_key(self, key: str) -> list[Arrival]:
+        """Everything that ever lay at `key`, the newest first."""
+        with self._db.reading() as tx:
+            rows = tx.execute(select(arrival).where(arrival.c.key == key).order_by(arrival.c.seen_at.desc()))
+            return [_arrival(row) for row in rows]
 
     def postpone(self, key: str, etag: str, retry_at: datetime) -> None:
         """Something was unavailable: the arrival stays unsettled and is tried again at `retry_at` (naive UTC)."""
@@ -203,4 +230,6 @@ def _arrival(row: Row[Any]) -> Arrival:
         retry_at=row.retry_at.replace(tzinfo=UTC) if row.retry_at else None,
         recording_id=row.recording_id,
         refusal=refusal_of(row, row.etag),
+        recorder_id=row.recorder_id,
+        sha256=row.sha256,
     )

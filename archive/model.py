@@ -386,6 +386,8 @@ class Arrival:
     retry_at: datetime | None = None  # None: now
     recording_id: str | None = None
     refusal: Refusal | None = None
+    recorder_id: str | None = None  # None where nobody can say whose it is
+    sha256: str | None = None  # of its bytes; None until they have been read
 
     @property
     def is_settled(self) -> bool:

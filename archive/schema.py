@@ -8,6 +8,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -43,7 +44,10 @@ arrival = Table(
     Column("refused_code", String(40)),
     Column("refused_reason", Text),
     Column("refused_reason_zh", Text),
+    Column("recorder_id", String(20)),  # whose it is, where that is known
+    Column("sha256", String(64)),  # of its bytes, once they have been read
     Index(None, "recording_id"),
+    Index(None, "recorder_id", "seen_at"),
 )
 
 lesson = Table(
@@ -260,4 +264,67 @@ index_edition = Table(
     Column("cursor", String(26), nullable=False),
     Column("done", Integer, nullable=False),
     Column("live_at", DateTime),
+)
+
+school = Table(
+    "school",
+    metadata,
+    Column("code", String(40), primary_key=True),
+    Column("name", String(80), nullable=False),
+)
+
+room = Table(
+    "room",
+    metadata,
+    Column("school", String(40), ForeignKey("school.code"), primary_key=True),
+    Column("code", String(40), primary_key=True),
+    Column("name", String(80), nullable=False),
+)
+
+# A machine that uploads. Its secret key is the store's alone; here are digests that what it shows us is compared with.
+recorder = Table(
+    "recorder",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("school", String(40), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("label", String(80), nullable=False),
+    Column("access_key", String(40), nullable=False),
+    Column("token_digest", String(64), nullable=False),
+    Column("gateway_digest", String(64)),
+    Column("issued_at", DateTime, nullable=False),
+    Column("revoked_at", DateTime),
+    Column("suspended_at", DateTime),
+    Column("daily_bytes", BigInteger),
+    Column("daily_recordings", Integer),
+    Column("clock_skew_ms", BigInteger),
+    Column("clock_seen_at", DateTime),
+    ForeignKeyConstraint(["school", "room"], ["room.school", "room.code"]),
+    UniqueConstraint("access_key"),
+    Index(None, "school", "room"),
+)
+
+# A teacher's own file on its way from a browser, piece by piece, until it is an object in the incoming bucket.
+teacher_upload = Table(
+    "teacher_upload",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("key", String(1024), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("piece_bytes", Integer, nullable=False),
+    Column("sidecar", JSON(none_as_null=True)),
+    Column("begun_at", DateTime, nullable=False),
+    Column("digests", JSON(none_as_null=True)),
+    Column("handed_in_at", DateTime),
+    Column("done_at", DateTime),
+    Column("reason_zh", Text),
+)
+
+# One row for each key that an event has named and no intake was begun for yet.
+hint = Table(
+    "hint",
+    metadata,
+    Column("key", String(1024), primary_key=True),
+    Column("noted_at", DateTime, nullable=False),
+    Index(None, "noted_at"),
 )

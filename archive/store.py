@@ -11,16 +11,17 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
+from minio.datatypes import PostPolicy
 from minio.error import MinioException, S3Error, ServerError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry, Timeout
@@ -41,6 +42,8 @@ _RETRY = Retry(total=2, connect=1, read=1, redirect=0, status=0, other=0, backof
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "PreconditionFailed"})
 _WRONG_KEYS = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"})
 _STORE_FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
+_META = "x-amz-meta-"
+_OWNER = "seaweed-x-amz-owner"  # SeaweedFS alone says whose key put an object
 _WHAT = "对象存储"
 _KEYS_ZH = "请检查 HUIKAN_STORE_ACCESS_KEY 与 HUIKAN_STORE_SECRET_KEY。"
 _CLOCK_ZH = "本机与对象存储的时钟相差过大，请校准时间（例如 timedatectl set-ntp true）。"
@@ -50,13 +53,19 @@ _DOWN_ZH = "请确认对象存储正在运行，且 HUIKAN_STORE_ENDPOINT 可以
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the store says of an object. `content_type` is "" where it was not asked for (in a listing)."""
+    """What the store says of an object. In a listing the last three are empty: it was not asked for them.
+
+    `metadata` is what its sender said of it (x-amz-meta-…, names in lower case). `owner` is who put it, on stores that
+    tell; "" elsewhere.
+    """
 
     key: str
     etag: str
     size_bytes: int
     modified_at: datetime  # aware, UTC
     content_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    owner: str = ""
 
 
 class ObjectBody(Iterator[bytes]):
@@ -136,7 +145,10 @@ class ObjectStore:
         except Absent:
             return None
         modified_at = found.last_modified or datetime.fromtimestamp(0, UTC)
-        return StoredObject(key, found.etag or "", found.size or 0, modified_at, found.content_type or "")
+        told = {name.lower(): str(value) for name, value in (found.metadata or {}).items()}
+        said = {name.removeprefix(_META): value for name, value in told.items() if name.startswith(_META)}
+        size_bytes, kind = found.size or 0, found.content_type or ""
+        return StoredObject(key, found.etag or "", size_bytes, modified_at, kind, said, told.get(_OWNER, ""))
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """Every object whose key starts with `prefix`, in the server's order. Directories and half uploads are not."""
@@ -148,7 +160,12 @@ class ObjectStore:
                 yield StoredObject(key, found.etag or "", found.size or 0, found.last_modified)
 
     def put_file(
-        self, bucket: str, key: str, path: Path, content_type: str = "application/octet-stream"
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
         """Store a file under `key`, in parts when it is large. Whoever sees the object sees all of it."""
         with _translated(key):
@@ -157,6 +174,7 @@ class ObjectStore:
                 key,
                 str(path),
                 content_type=content_type,
+                metadata=dict(metadata or {}),
                 part_size=PART_BYTES,
                 num_parallel_uploads=PARALLEL_PARTS,
             )
@@ -207,6 +225,45 @@ class ObjectStore:
         if length is not None and length <= 0:
             raise ValueError(f"not a length: {length}")
         return self._body(bucket, key, offset=offset, length=length or 0)
+
+    def abandoned(self, bucket: str, before: datetime) -> Iterator[tuple[str, str]]:
+        """(key, upload id) of every upload in parts that was begun before an instant (aware) and is not complete."""
+        key_marker = upload_marker = None
+        while True:
+            with _translated(bucket):
+                page = self._client._list_multipart_uploads(  # pyright: ignore[reportPrivateUsage]
+                    bucket, key_marker=key_marker, upload_id_marker=upload_marker
+                )
+            for found in page.uploads:
+                begun_at = found.initiated_time
+                if found.object_name and found.upload_id and begun_at is not None and begun_at < before:
+                    yield found.object_name, found.upload_id
+            key_marker, upload_marker = page.next_key_marker, page.next_upload_id_marker
+            if not page.is_truncated or not key_marker:
+                return
+
+    def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """The parts of an upload that was given up are gone afterwards; no error if it was not there."""
+        with suppress(Absent), _translated(key):
+            self._client._abort_multipart_upload(bucket, key, upload_id)  # pyright: ignore[reportPrivateUsage]
+
+    def presigned_put(self, bucket: str, key: str, lifetime: timedelta) -> str:
+        """An address at which whoever has it may put this one object, in one piece, until it expires."""
+        with _translated(key):
+            return self._client.presigned_put_object(bucket, key, expires=lifetime)
+
+    def post_policy(
+        self, bucket: str, prefix: str, lifetime: timedelta, *, limit_bytes: int, exact: bool = False
+    ) -> dict[str, str]:
+        """The fields of a form with which a browser may POST objects whose key starts with `prefix` (or is it)."""
+        policy = PostPolicy(bucket, datetime.now(UTC) + lifetime)
+        if exact:
+            policy.add_equals_condition("key", prefix)
+        else:
+            policy.add_starts_with_condition("key", prefix)
+        policy.add_content_length_range_condition(1, limit_bytes)
+        with _translated(prefix):
+            return self._client.presigned_post_policy(policy)
 
     def delete(self, bucket: str, key: str) -> None:
         """Gone afterwards; no error if it was not there."""

@@ -14,6 +14,7 @@ from archive.errors import Absent, Rejected, Unacceptable, Unreadable
 from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
+from ingest.admission import admit, check_declared
 from ingest.runtime import Runtime
 from ingest.sidecar import LIMIT_BYTES, read_sidecar
 from ingest.workspace import keep_source, reserve, scratch
@@ -48,6 +49,7 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         return TakenIn(arrival.recording_id)
     crash_point("intake:noted")
     try:
+        admit(runtime.catalog, runtime.settings, found)
         incoming = IncomingKey.parse(key)
         if incoming.is_media:
             return _take_media(runtime, incoming, found)
@@ -71,6 +73,8 @@ def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) ->
     reserve(runtime, found.size_bytes)
     with scratch(runtime) as path:
         recording_id = runtime.store.get_file(runtime.incoming, found.key, path, etag=found.etag)
+        runtime.catalog.arrivals.hashed(found.key, found.etag, recording_id)
+        check_declared(found, recording_id)
         _store_source(runtime, source_key(recording_id, incoming.extension), path, found.size_bytes)
         crash_point("intake:stored")
         sidecar = _sidecar_beside(runtime, incoming)

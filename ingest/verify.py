@@ -10,6 +10,7 @@ from archive.keys import CAPTION_EXTENSIONS, poster_key, progressive_key, still_
 from archive.model import Lesson
 from ingest.indexing import wanted
 from ingest.runtime import Runtime
+from ingest.tidying import PIECES
 from transcode.board import BOARD_VTT, STORYBOARD_VTT
 from transcode.playlist import KEYFRAMES_NAME
 
@@ -130,7 +131,8 @@ class _Walk:
             )
         )
         for key in self._objects:
-            if key not in self._referenced and not key.startswith(making):
+            # Pieces of a teacher's file: ingest.tidying takes away those that nobody wants any more.
+            if key not in self._referenced and not key.startswith((*making, PIECES)):
                 yield Finding("unreferenced", key, "没有任何课程用到它，可以删除。")
 
     def _refer(self, key: str) -> int | None:

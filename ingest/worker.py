@@ -21,13 +21,17 @@ from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
 from ingest import engine, indexing, workspace
+from ingest.inbox import start_hinted
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
+from ingest.teachers import assemble_handed_in
+from ingest.tidying import tidy_uploads
 from ingest.workflow import Road
 
 log = structlog.get_logger()
 
 _WAKE_EVERY_S = 2.0
+_HINTS_EVERY_S = 0.25
 _CATCH_UP_EVERY_S = 60.0
 _SWEEP_EVERY_S = 3600.0
 
@@ -63,6 +67,9 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
+        _every(_SWEEP_EVERY_S, stop, "tidy uploads", lambda: tidy_uploads(runtime))
+        _every(_HINTS_EVERY_S, stop, "hints", lambda: start_hinted(runtime, runs))
+        _every(_WAKE_EVERY_S, stop, "assemble", lambda: assemble_handed_in(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
         stop.wait()

@@ -7,7 +7,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("archive", "ingest", "transcode", "transcribe", "search", "api")
 SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
 HOMES = {
-    "minio": {"archive/store.py"},
+    "minio": {"archive/store.py", "archive/minio_keys.py"},
+    "pyftpdlib": {"ingest/ftp.py"},
     "dbos": {"ingest/engine.py", "ingest/workflow.py"},
     "tantivy": {"search/embedded.py", "search/embedded_terms.py"},
     "meilisearch": {"search/meili.py"},

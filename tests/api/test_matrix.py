@@ -41,6 +41,13 @@ OPERATE = {
     ("GET", "/arrivals"): (303, 403, 200),
     ("GET", "/api/arrivals"): (401, 403, 200),
     ("GET", "/metrics"): (401, 403, 200),
+    ("GET", "/recorders"): (303, 403, 200),
+    ("GET", "/api/recorders"): (401, 403, 200),
+    ("GET", "/api/receipts"): (401, 403, 404),  # nothing was sent; recorders' tokens: test_recorders_seen.py
+    ("GET", "/upload"): (303, 403, 200),
+    ("POST", "/api/uploads"): (401, 403, 422),  # without a body
+    ("GET", "/api/uploads/{upload_id}"): (401, 403, 404),
+    ("POST", "/api/uploads/{upload_id}/finish"): (401, 403, 404),
 }
 # Those of one lesson, for one that students may watch; for any other the student's is 404.
 WATCH = {
@@ -113,16 +120,17 @@ def clients(school: School) -> dict[str, TestClient]:
 
 def ask(client: TestClient, method: str, template: str, lesson_id: str) -> int:
     path = template.replace("{lesson_id}", lesson_id).replace("{file:path}", "app.css")
-    for field, value in {"{edition}": "1", "{number}": "1", "{form}": "vtt"}.items():
+    for field, value in {"{edition}": "1", "{number}": "1", "{form}": "vtt", "{upload_id}": "a" * 26}.items():
         path = path.replace(field, value)
     bodies: dict[str, Any] = {
         "consent": {"consent": True},
         "edits": {"edition": 1, "edits": [{"ordinal": 0, "text": CUES[0].text}]},
         "rollback": {"edition": 1},
+        "finish": {},
     }
     asked = bodies.get(path.rpartition("/")[2]) if method == "POST" and "/api/" in path else None
     body: dict[str, Any] = {"json": asked} if asked is not None else {}
-    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest")) else {}
+    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest")) else {"key": "x"} if "receipts" in path else {}
     return client.request(method, path, params=params, **body).status_code
 
 
