@@ -298,6 +298,11 @@ class Sidecar:
     programme: Programme = Programme.LIVE
     language: str = "zh"  # zh or en: which language is taught in
     consent: bool | None = None  # None until somebody says; students see a lesson only when it is True
+    view: str = ""  # what this recorder shows: teacher, students, screen, mixed
+    parts: int | None = None  # how many a lesson was cut into; None where nobody says
+    clock_offset_ms: int | None = None  # how far the recorder's clock is ahead; None where it did not measure
+    starts_at: datetime | None = None  # when the lesson begins by the timetable, where the recorder knows
+    receipt: str = ""  # sha256 of a ticket that the sender holds, in hex
 
 
 @dataclass(frozen=True, slots=True)
