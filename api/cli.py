@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from api.schooling import placing, sidecars, timetables
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.log import configure
@@ -35,6 +36,9 @@ transcripts = typer.Typer(help="字幕：版本、比较、退回、导入与导
 app.add_typer(transcripts, name="transcript")
 glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)
 app.add_typer(glossaries, name="glossary")
+app.add_typer(timetables, name="timetable")
+app.add_typer(placing, name="placing")
+app.add_typer(sidecars, name="sidecar")
 out = Console()
 _REINDEXING = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}

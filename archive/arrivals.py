@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, and_, select, tuple_, update
 
 from archive.database import Database, now
 from archive.errors import Absent
-from archive.keys import IncomingKey, shown, source_key
-from archive.model import Arrival, Refusal, Sidecar, lesson_id_of
-from archive.schema import arrival, lesson, recording
+from archive.keys import IncomingKey, shared_room, shown, source_key
+from archive.model import Arrival, Place, Refusal, Sidecar, lesson_id_of
+from archive.schema import arrival, lesson, placement, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,7 @@ class Arrivals:
                     take=take,
                 )
             )
+            note_new(tx, recording_id, incoming.room, sidecar)
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
             return Accepted(recording_id, lesson_id, is_new=True)
 
@@ -184,6 +185,20 @@ def _lesson_row(
         "take": take,
         "duration_ms": 0,
     }
+
+
+def note_new(tx: Connection, recording_id: str, room: str, said: Sidecar) -> None:
+    """Where it belongs is found out once its length is known: archive.placements."""
+    shared, view = shared_room(room)
+    row = {
+        "recording_id": recording_id,
+        "state": Place.NEW.value,
+        "room": shared,
+        "view": said.view or view,
+        "parts": said.parts,
+        "told_starts_at": said.starts_at,
+    }
+    tx.execute(placement.insert().values(row))
 
 
 def refusal_of(row: Row[Any], etag: str) -> Refusal | None:

@@ -1,10 +1,12 @@
-"""The catalog: what Huikan knows. One database, five desks.
+"""The catalog: what Huikan knows. One database, eight desks.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
     encodings   its ladder in the making, task by task
     transcripts what was said in it, edition by edition, and what teachers corrected
     lessons     what people may see
+    timetables  what is taught where and when
+    placements  which of it a recording was found to be
     indexing    which lessons are to be indexed anew, and which index is searched
 
 Every public method of a desk is one transaction.
@@ -16,6 +18,8 @@ from archive.encodings import Encodings
 from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.outputs import Outputs
+from archive.placements import Placements
+from archive.timetables import Timetables
 from archive.transcripts import Transcripts
 
 
@@ -29,6 +33,8 @@ class Catalog:
         self.encodings = Encodings(self.database)
         self.transcripts = Transcripts(self.database)
         self.lessons = Lessons(self.database)
+        self.timetables = Timetables(self.database)
+        self.placements = Placements(self.database)
         self.indexing = Indexing(self.database)
 
     def migrate(self) -> None:

@@ -22,6 +22,8 @@ MEDIA_EXTENSIONS = frozenset({"mp4", "mkv", "mov", "ts", "m2ts", "flv", "avi", "
 CAPTION_EXTENSIONS = ("vtt", "srt", "ass", "ssa", "ttml", "lrc")
 SIDECAR_EXTENSIONS = frozenset({"json", "pdf", *CAPTION_EXTENSIONS})
 
+VIEWS = ("teacher", "students", "screen", "mixed")
+
 # Slugs are ASCII on purpose: S3 clients, proxies and recorders disagree about everything else.
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _STEM = re.compile(r"(\d{4}-?\d{2}-?\d{2})T(\d{2}-?\d{2}(?:-?\d{2})?)(?:-(\d{1,3}))?")
@@ -63,6 +65,17 @@ class IncomingKey:
         except ValueError as error:
             raise Unacceptable(shown(key), str(error), f"文件名中的日期或时间不存在，{_EXPECTED_ZH}") from error
         return cls(pieces[0], pieces[1], started_at, int(part or 1), extension, key.rpartition(".")[0])
+
+
+def shared_room(room: str) -> tuple[str, str]:
+    """The room that a recorder stands in, and the view that its name says: 301-screen is the screen of 301."""
+    base, _, last = room.rpartition("-")
+    return (base, last) if base and last in VIEWS else (room, "")
+
+
+def is_slug(text: str) -> bool:
+    """Whether it can name a school or a room in a key."""
+    return _SLUG.fullmatch(text) is not None
 
 
 def shown(key: str) -> str:

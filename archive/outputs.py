@@ -69,6 +69,14 @@ class Outputs:
             rows = tx.execute(select(recording).order_by(*order).limit(limit).offset(offset))
             return [_recording(row) for row in rows]
 
+    def beginning_with(self, start: str, limit: int = 3) -> list[str]:
+        """Ids of recordings that begin so: what people type of sixty-four digits."""
+        if not start:
+            return []
+        wanted = select(recording.c.id).where(recording.c.id.startswith(start, autoescape=True)).limit(limit)
+        with self._db.reading() as tx:
+            return list(tx.execute(wanted).scalars())
+
     def of_stem(self, stem: str) -> Recording | None:
         """The newest recording whose key is `<stem>.<ext>`: the one a late sidecar speaks of."""
         like = recording.c.key.startswith(f"{stem}.", autoescape=True)

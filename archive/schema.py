@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -68,6 +69,7 @@ lesson = Table(
     Column("searchable_at", DateTime),
     Column("index_edition", Integer),
     Column("indexed_at", DateTime),
+    Column("superseded_by", String(26)),  # another lesson that is shown instead of this one
     UniqueConstraint("school", "room", "started_at", "part", "take"),
     Index(None, "published_at", "started_at"),
     Index(None, "indexed_at"),
@@ -260,4 +262,70 @@ index_edition = Table(
     Column("cursor", String(26), nullable=False),
     Column("done", Integer, nullable=False),
     Column("live_at", DateTime),
+)
+
+# One row for each import of a school's timetable. The newest that covers a room and a day counts; taking one back is a mark.
+timetable = Table(
+    "timetable",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("school", String(40), nullable=False),
+    Column("file", String(200), nullable=False),
+    Column("rooms", JSON, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("is_addition", Boolean, nullable=False),
+    Column("made_at", DateTime, nullable=False),
+    Column("undone_at", DateTime),
+    Index(None, "school"),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("timetable_id", Integer, ForeignKey("timetable.id"), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("every_weeks", Integer, nullable=False),
+    Column("starts_min", Integer, nullable=False),
+    Column("ends_min", Integer, nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("grade", String(40), nullable=False),
+    Column("teacher", String(80), nullable=False),
+    Column("programme", String(20), nullable=False),
+    Index(None, "timetable_id", "room", "weekday"),
+)
+
+# How far a room's recorder is ahead of the true time.
+room_clock = Table(
+    "room_clock",
+    metadata,
+    Column("school", String(40), primary_key=True),
+    Column("room", String(40), primary_key=True),
+    Column("offset_ms", Integer, nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("noted_at", DateTime, nullable=False),
+)
+
+# Which lesson of the timetable a recording is, or why nobody knows. Wall clocks of the room but for placed_at.
+placement = Table(
+    "placement",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("view", String(20), nullable=False),
+    Column("parts", Integer),
+    Column("told_starts_at", DateTime),
+    Column("starts_at", DateTime),
+    Column("ends_at", DateTime),
+    Column("slot_at", DateTime),
+    Column("reason_zh", Text),
+    Column("joined_into", String(64)),
+    Column("placed_at", DateTime),
+    Index(None, "state"),
 )

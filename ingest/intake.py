@@ -11,7 +11,7 @@ import structlog
 
 from archive.crash import crash_point
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shared_room, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
 from ingest.runtime import Runtime
@@ -74,6 +74,9 @@ def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) ->
         _store_source(runtime, source_key(recording_id, incoming.extension), path, found.size_bytes)
         crash_point("intake:stored")
         sidecar = _sidecar_beside(runtime, incoming)
+        if sidecar.clock_offset_ms is not None:
+            room, _ = shared_room(incoming.room)
+            runtime.catalog.timetables.note_clock(incoming.school, room, sidecar.clock_offset_ms, "recorder")
         accepted = runtime.catalog.arrivals.accept(found.key, found.etag, recording_id, found.size_bytes, sidecar)
         if isinstance(accepted, Refusal):
             return TakenIn()

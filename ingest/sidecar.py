@@ -70,7 +70,9 @@ class SidecarFile(BaseModel):
         None, description="这台机器拍的是什么；同一教室同一时间的几个录像合成一节课的几个画面。",
         json_schema_extra={"enum": [None, *_VIEW_WORDS]},
     )  # fmt: skip
-    parts: int | None = Field(None, ge=1, le=MOST_PARTS, description="这节课一共切成几段；到齐就合并，不写则等一会儿再合并。")
+    parts: int | None = Field(
+        None, ge=1, le=MOST_PARTS, description="这节课一共切成几段；到齐就合并，不写则等一会儿再合并。"
+    )
     clock_offset_ms: int | None = Field(
         None, ge=-_DAY_MS, le=_DAY_MS, description="录播主机的时钟比标准时间快多少毫秒；慢则为负。"
     )

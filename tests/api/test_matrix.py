@@ -41,6 +41,8 @@ OPERATE = {
     ("GET", "/arrivals"): (303, 403, 200),
     ("GET", "/api/arrivals"): (401, 403, 200),
     ("GET", "/metrics"): (401, 403, 200),
+    ("GET", "/placing"): (303, 403, 200),
+    ("POST", "/placing"): (303, 403, 422),  # without saying which recording
 }
 # Those of one lesson, for one that students may watch; for any other the student's is 404.
 WATCH = {

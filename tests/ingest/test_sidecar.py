@@ -96,7 +96,13 @@ def test_all_wrong_fields_are_named_at_once() -> None:
 
 
 def test_what_a_recorder_says_of_itself_is_read() -> None:
-    told = {"view": "课件", "parts": 2, "clock_offset_ms": -90_000, "starts_at": "2026-09-01T08:00", "receipt": "a" * 64}
+    told = {
+        "view": "课件",
+        "parts": 2,
+        "clock_offset_ms": -90_000,
+        "starts_at": "2026-09-01T08:00",
+        "receipt": "a" * 64,
+    }
     found = read_sidecar(json.dumps(told).encode(), "x.json")
     assert (found.view, found.parts, found.clock_offset_ms) == ("screen", 2, -90_000)
     assert (found.starts_at, found.receipt) == (datetime(2026, 9, 1, 8), "a" * 64)  # noqa: DTZ001 — a room's wall clock
