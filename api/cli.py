@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from api.schooling import placing, sidecars, timetables
+from api.schooling import bulk, placing, sidecars, timetables
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.log import configure
@@ -39,6 +39,7 @@ app.add_typer(glossaries, name="glossary")
 app.add_typer(timetables, name="timetable")
 app.add_typer(placing, name="placing")
 app.add_typer(sidecars, name="sidecar")
+app.add_typer(bulk, name="bulk")
 out = Console()
 _REINDEXING = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}

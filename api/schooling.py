@@ -5,23 +5,31 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from archive.catalog import Catalog
-from archive.errors import HuikanError, Rejected
+from archive.errors import HuikanError, Rejected, Unreadable
 from archive.model import Placement, Programme, Sidecar
+
+if TYPE_CHECKING:
+    from ingest.bulk import Plan
 
 timetables = typer.Typer(help="课表：导入、查看、退回，以及各教室录播主机的时钟。", no_args_is_help=True)
 placing = typer.Typer(help="对不上课表的录像：看、认领、改名。", no_args_is_help=True)
+bulk = typer.Typer(help="成批补录：按一张清单上传多年的旧录像。", no_args_is_help=True)
 sidecars = typer.Typer(help="随录像的说明文件（.json）：检查与格式。", no_args_is_help=True)
 out = Console()
 
 _WEEK = "一二三四五六日"
 _SHOWN = 12
+_FAULTS = 50
+_STATES_ZH = {"waiting": "等上传", "sent": "已上传", "taken": "处理中", "published": "已成课", "refused": "被退回"}
+Table_ = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="清单：.csv 或 .xlsx，第一行是表头。")]
+Root = Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="文件所在的目录；默认是清单所在的目录。")]
 School = Annotated[str, typer.Option(help="学校代号。")]
 RecordingId = Annotated[str, typer.Argument(help="录像编号，placing list 所列；写开头几位就行。")]
 
@@ -249,3 +257,108 @@ def sidecar_schema() -> None:
     from ingest.sidecar import schema
 
     typer.echo(json.dumps(schema(), ensure_ascii=False, indent=1))
+
+
+@bulk.command("check")
+def bulk_check(
+    table: Table_, root: Root = None, school: Annotated[str, typer.Option(help="表里没有学校时用它。")] = ""
+) -> None:
+    """只检查清单：每一行的文件在不在、时间与说明对不对、一共多大。什么都不上传。"""
+    planned = _planned(table, root, school)
+    hint = "（已检查，没有上传）"
+    _say(f"{len(planned.items)} 个录像，{planned.size_bytes / 2**30:.1f} GB{hint}")
+
+
+@bulk.command("send")
+def bulk_send(
+    table: Table_,
+    root: Root = None,
+    school: Annotated[str, typer.Option(help="表里没有学校时用它。")] = "",
+    ahead: Annotated[int, typer.Option(min=1, help="最多让多少个录像同时等着处理；免得占满磁盘。")] = 20,
+) -> None:
+    """上传清单里的录像。中断后再运行同一条命令，从断的地方接着。老录像排在当天的新课后面处理。"""
+    import time
+
+    from rich.progress import Progress
+
+    from api.cli import catalog_of, settings
+    from api.state import store_endpoint
+    from ingest.bulk import Journal, send
+    from ingest.runtime import open_store
+
+    planned, chosen, failed = _planned(table, root, school), settings(), 0
+    store = open_store(chosen, store_endpoint(chosen))
+    with catalog_of(chosen) as catalog, Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("上传", total=planned.size_bytes)
+
+        def has_room() -> bool:
+            waiting = [each for each in catalog.arrivals.waiting() if not each.key.endswith(".json")]
+            return len(waiting) + len(catalog.outputs.unfinished(ahead)) < ahead
+
+        journal = Journal(_journal_of(table))
+        for item, said in send(
+            planned.items, store, chosen.incoming_bucket, journal, has_room=has_room, wait=lambda: time.sleep(2)
+        ):
+            bar.advance(task, item.size_bytes)
+            if said not in ("sent", "there"):
+                failed += 1
+                _say(f"第 {item.line} 行 {item.path}：{said}")
+    _say(f"{len(planned.items) - failed} 个已上传，{failed} 个没有。用 huikan bulk report 看各自成课没有。")
+    raise typer.Exit(1 if failed else 0)
+
+
+@bulk.command("report")
+def bulk_report(
+    table: Table_,
+    root: Root = None,
+    school: Annotated[str, typer.Option(help="表里没有学校时用它。")] = "",
+    to: Annotated[Path | None, typer.Option(help="写成 CSV 文件。")] = None,
+) -> None:
+    """清单里每个录像现在怎样：等上传、已上传、处理中、已成课、被退回（及原因）。"""
+    import csv
+    import io
+    from collections import Counter
+
+    from api.cli import catalog_of, settings
+    from ingest.bulk import Journal, report
+
+    planned = _planned(table, root, school)
+    with catalog_of(settings()) as catalog:
+        lines = list(report(planned.items, Journal(_journal_of(table)), catalog))
+    for state, count in Counter(line.state for line in lines).items():
+        _say(f"{_STATES_ZH[state]}：{count}")
+    for line in lines:
+        if line.state == "refused":
+            _say(f"第 {line.item.line} 行 {line.item.path}：{line.reason_zh}")
+    if to is not None:
+        text = io.StringIO()
+        rows = csv.writer(text)
+        rows.writerow(["行", "文件", "键", "状态", "课程编号", "原因与办法"])
+        for line in lines:
+            item = line.item
+            rows.writerow(
+                [item.line, _inert(str(item.path)), item.key, _STATES_ZH[line.state], line.lesson_id, line.reason_zh]
+            )
+        to.write_text(text.getvalue(), encoding="utf-8-sig")
+        _say(f"已写 {to}")
+
+
+def _planned(table: Path, root: Path | None, school: str) -> "Plan":
+    from ingest.bulk import plan
+
+    planned = plan(table, root or table.parent, school=school)
+    if planned.faults:
+        for fault in planned.faults[:_FAULTS]:
+            _say(fault)
+        count = len(planned.faults)
+        raise Unreadable(table.name, f"{count} faults", f"{table.name} 有 {count} 处要改，什么都没有上传。")
+    return planned
+
+
+def _journal_of(table: Path) -> Path:
+    return table.with_name(f"{table.name}.sent")
+
+
+def _inert(text: str) -> str:
+    """A cell that a spreadsheet will not take for a formula."""
+    return f"'{text}" if text[:1] in "=+-@" else text

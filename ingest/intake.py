@@ -5,11 +5,13 @@ touched. Event and scan both come here.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
 from archive.crash import crash_point
+from archive.database import now
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
 from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shared_room, shown, source_key
 from archive.model import Refusal, Sidecar
@@ -20,6 +22,8 @@ from ingest.workspace import keep_source, reserve, scratch
 from transcribe.captions import MAX_BYTES, read_captions
 
 log = structlog.get_logger()
+
+_OLD = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         runtime.catalog.arrivals.refuse(key, found.etag, error.code, str(error), error.reason_zh)
         log.warning("refused", key=shown(key), code=error.code, reason=str(error))
         return TakenIn()
+
+
+def is_old(key: str) -> bool:
+    """Whether nobody waits for it today: a lesson of weeks ago, from a shelf. Its name says when it was."""
+    try:
+        started_at = IncomingKey.parse(key).started_at
+    except Rejected:
+        return False
+    return now() - started_at > _OLD
 
 
 def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) -> TakenIn:
