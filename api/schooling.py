@@ -217,6 +217,17 @@ def placing_reopen(recording: RecordingId) -> None:
     _say("已收回。")
 
 
+@placing.command("apart")
+def placing_apart(lesson: Annotated[str, typer.Argument(help="由几段或几个画面接成的课的编号。")]) -> None:
+    """接错了：拆开，各段各自成课。"""
+    from api.cli import catalog_of, settings
+    from ingest.joining import take_apart
+
+    with catalog_of(settings()) as catalog:
+        for member in take_apart(catalog, lesson):
+            _say(f"{member.id}  {member.title}")
+
+
 def _on(start: str, act: Callable[[Catalog, str], Placement]) -> None:
     """Acts on the one recording whose id begins so."""
     from api.cli import catalog_of, settings

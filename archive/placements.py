@@ -1,6 +1,7 @@
 """The placements' desk: which lesson of the timetable a recording was found to be, and those nobody knows."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,8 +12,8 @@ from archive.arrivals import titled
 from archive.database import Database, now
 from archive.errors import Absent
 from archive.indexing import order_index
-from archive.keys import IncomingKey
-from archive.model import Place, Placement, Sidecar
+from archive.keys import IncomingKey, source_key
+from archive.model import Place, Placement, Sidecar, lesson_id_of
 from archive.schema import lesson, placement, recording
 
 
@@ -70,6 +71,84 @@ class Placements:
         with self._db.reading() as tx:
             return [_placement(row) for row in tx.execute(wanted)]
 
+    def unjoined(self, limit: int = 200) -> list[tuple[str, str, datetime]]:
+        """School, room and beginning of lessons of which there are several recordings, not all of them joined."""
+        wanted = (
+            select(lesson.c.school, placement.c.room, placement.c.slot_at)
+            .join(recording, recording.c.id == placement.c.recording_id)
+            .join(lesson, lesson.c.id == recording.c.lesson_id)
+            .where(placement.c.slot_at.is_not(None), recording.c.refused_at.is_(None))
+            .group_by(lesson.c.school, placement.c.room, placement.c.slot_at)
+            .having(func.count() > 1, func.count(placement.c.joined_into) < func.count())
+            .order_by(placement.c.slot_at.desc())
+            .limit(limit)
+        )
+        with self._db.reading() as tx:
+            return [(row.school, row.room, row.slot_at) for row in tx.execute(wanted)]
+
+    def members(self, recording_id: str) -> list[str]:
+        """The lessons of the recordings that were joined into this one; empty for any other."""
+        wanted = (
+            select(recording.c.lesson_id)
+            .join(placement, placement.c.recording_id == recording.c.id)
+            .where(placement.c.joined_into == recording_id)
+            .order_by(placement.c.starts_at, recording.c.part, recording.c.received_at)
+        )
+        with self._db.reading() as tx:
+            return list(tx.execute(wanted).scalars())
+
+    def accept_joined(self, recording_id: str, size_bytes: int, members: Sequence[str]) -> str:
+        """A recording that was made of others gets a lesson with the first one's words; the source is in the store.
+
+        Students may see it if they may see every member. One transaction, and nothing the second time. Returns the lesson.
+        """
+        lesson_id = lesson_id_of(recording_id)
+        with self._db.writing() as tx:
+            theirs = placement.c.recording_id.in_(list(members))
+            tx.execute(update(placement).where(theirs).values(joined_into=recording_id))
+            if tx.execute(select(recording.c.id).where(recording.c.id == recording_id)).one_or_none() is not None:
+                return lesson_id
+            rows = {
+                row.recording_id: row
+                for row in tx.execute(
+                    select(lesson, recording.c.key, placement.c.room.label("shared"))
+                    .join(recording, recording.c.lesson_id == lesson.c.id)
+                    .join(placement, placement.c.recording_id == recording.c.id)
+                    .where(theirs)
+                )
+            }
+            first = rows[members[0]]
+            said = {row.consent for row in rows.values()}
+            copied = ("subject", "grade", "teacher", "programme", "language", "school", "started_at")
+            values: dict[str, Any] = {name: getattr(first, name) for name in copied}
+            values |= {
+                "id": lesson_id,
+                "recording_id": recording_id,
+                "title": re.sub(r"(（(第 \d+ 段|重录 \d+)）)+$", "", first.title),
+                "room": first.shared,
+                "consent": True if said == {True} else False if False in said else None,
+                "part": 1,
+                "duration_ms": 0,
+            }
+            values["take"] = _free_take(tx, {**values, "part": 1}, first.started_at)
+            tx.execute(lesson.insert().values(values))
+            stem = first.key.rpartition(".")[0]
+            tx.execute(
+                recording.insert().values(
+                    id=recording_id,
+                    lesson_id=lesson_id,
+                    key=f"{stem}.mkv",
+                    source_key=source_key(recording_id, "mkv"),
+                    size_bytes=size_bytes,
+                    received_at=now(),
+                    part=1,
+                    take=values["take"],
+                )
+            )
+            whole = Placement(recording_id, Place.ASSIGNED, first.shared, starts_at=first.started_at)
+            _keep(self._db, tx, whole)
+        return lesson_id
+
     def supersede(self, lesson_ids: Sequence[str], by: str | None) -> None:
         """Another lesson is shown instead of these; None takes it back. Orders their indexing."""
         with self._db.writing() as tx:
@@ -104,7 +183,7 @@ def _changes(tx: Connection, row: Row[Any], found: Placement, words: Sidecar, *,
     values: dict[str, Any] = {}
     nameless = row.title.startswith(f"{incoming.room} 教室 20")  # as archive.arrivals names what nobody named
     if found.starts_at is not None and found.starts_at != row.started_at:
-        take = _free_take(tx, row, found.starts_at)
+        take = _free_take(tx, {name: getattr(row, name) for name in ("school", "room", "part", "id")}, found.starts_at)
         values |= {"started_at": found.starts_at, "take": take}
         if nameless and not words.title:
             words = replace(words, title=f"{incoming.room} 教室 {found.starts_at:%Y-%m-%d %H:%M}")
@@ -117,13 +196,13 @@ def _changes(tx: Connection, row: Row[Any], found: Placement, words: Sidecar, *,
     return values
 
 
-def _free_take(tx: Connection, row: Row[Any], starts_at: datetime) -> int:
+def _free_take(tx: Connection, row: Mapping[str, Any], starts_at: datetime) -> int:
     there = and_(
-        lesson.c.school == row.school,
-        lesson.c.room == row.room,
+        lesson.c.school == row["school"],
+        lesson.c.room == row["room"],
         lesson.c.started_at == starts_at,
-        lesson.c.part == row.part,
-        lesson.c.id != row.id,
+        lesson.c.part == row["part"],
+        lesson.c.id != row["id"],
     )
     return max(tx.execute(select(lesson.c.take).where(there)).scalars(), default=0) + 1
 

@@ -88,7 +88,8 @@ def place(catalog: Catalog, recording_id: str) -> Placement:
     offset = timedelta(milliseconds=catalog.timetables.clock(lesson.school, known.room))
     starts_at = (named_at - offset).replace(microsecond=0)
     ends_at = starts_at + timedelta(milliseconds=recording.probe.duration_ms)
-    placed = replace(known, state=Place.PLAIN, starts_at=starts_at, ends_at=ends_at, slot_at=None, reason_zh="")
+    # Without a timetable, recordings of one room that begin at one moment are of one lesson.
+    placed = replace(known, state=Place.PLAIN, starts_at=starts_at, ends_at=ends_at, slot_at=starts_at, reason_zh="")
     slots = catalog.timetables.on(lesson.school, known.room, starts_at.date())
     found, why = choose(slots, starts_at, ends_at)
     if known.told_starts_at is not None:
@@ -98,7 +99,7 @@ def place(catalog: Catalog, recording_id: str) -> Placement:
     elif found is not None:
         placed = replace(placed, state=Place.MATCHED, slot_at=found.starts_at)
     elif catalog.timetables.covers(lesson.school, known.room):
-        placed = replace(placed, state=Place.UNMATCHED, reason_zh=why)
+        placed = replace(placed, state=Place.UNMATCHED, slot_at=None, reason_zh=why)
     catalog.placements.place(placed, words_of(found) if found else None)
     log.info("placed", recording=recording_id, state=placed.state.value)
     return placed

@@ -10,6 +10,7 @@ from archive.crash import crash_point
 from archive.errors import Unavailable
 from archive.model import Place, Probe, Publication
 from ingest.indexing import carry_out
+from ingest.joining import show_instead
 from ingest.placing import place
 from ingest.probe import Acceptance, probe
 from ingest.runtime import Runtime
@@ -71,6 +72,7 @@ def publish_recording(runtime: Runtime, recording_id: str) -> Publication:
         ladder_edition=ladder.EDITION,
         speech_edition=heard.edition if heard is not None else None,
     )
+    show_instead(runtime, recording_id)
     crash_point("publish:after")
     if heard is not None and runtime.catalog.encodings.is_whole(recording_id, ladder.EDITION):
         forget(runtime, recording_id)

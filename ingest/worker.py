@@ -20,7 +20,7 @@ from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
-from ingest import engine, indexing, workspace
+from ingest import engine, indexing, joining, workspace
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
 from ingest.workflow import Road
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 _WAKE_EVERY_S = 2.0
 _CATCH_UP_EVERY_S = 60.0
+_JOIN_EVERY_S = 20.0
 _SWEEP_EVERY_S = 3600.0
 
 
@@ -63,6 +64,7 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
+        _every(_JOIN_EVERY_S, stop, "join", lambda: joining.join_due(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
         stop.wait()
