@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from api.schooling import bulk, placing, sidecars, timetables
+from api.schooling import bulk, placing, record, sidecars, timetables
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.log import configure
@@ -176,6 +176,9 @@ def consent(
         changed = catalog.lessons.set_consent(lesson, consent=give)
     Runs(chosen.engine_address).process(changed.recording_id, redo=["index"], priority=FRESH)
     out.print(f"《{changed.title}》{'已公开给学生' if give else '不再对学生公开'}", markup=False)
+
+
+app.command("record")(record)
 
 
 @app.command("reject-list")

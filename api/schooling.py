@@ -241,6 +241,20 @@ def _on(start: str, act: Callable[[Catalog, str], Placement]) -> None:
         act(catalog, found[0])
 
 
+def record(
+    config: Annotated[Path, typer.Option(help="录课的配置文件（TOML），见 docs/recorder.md。")],
+    minutes: Annotated[float | None, typer.Option("--for", min=0.05, help="不按课表，现在就录这么多分钟。")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只试一遍：课表、画面、对象存储、时钟、磁盘。")] = False,  # noqa: FBT002
+    status: Annotated[bool, typer.Option("--status", help="说一句现在在做什么。")] = False,  # noqa: FBT002
+    unit: Annotated[bool, typer.Option("--unit", help="输出 systemd 单元。")] = False,  # noqa: FBT002
+) -> None:
+    """轻量录播：按课表录摄像头、RTSP/RTMP、屏幕或文件，边录边传，断网断电不丢课。"""
+    from ingest.capture.__main__ import run
+
+    what = next((name for name, on in (("dry_run", dry_run), ("status", status), ("unit", unit)) if on), "record")
+    raise typer.Exit(run(config, minutes=minutes, what=what))
+
+
 @sidecars.command("check")
 def sidecar_check(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="与录像同名的 .json。")],
