@@ -13,7 +13,21 @@ from api.guard import Guard
 from api.metrics import Metrics
 from api.problems import HANDLED, Problem, as_json, for_programs, of_error
 from api.rendering import query_string
-from api.routes import docs, entering, hooks, lessons, media, ops, pages, placing, revising, searching, staff, static
+from api.routes import (
+    docs,
+    entering,
+    hooks,
+    lessons,
+    media,
+    ops,
+    pages,
+    placing,
+    receipts,
+    revising,
+    searching,
+    staff,
+    static,
+)
 from api.shell import Shell, route_of
 
 log = structlog.get_logger()
@@ -36,7 +50,21 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,  # such a redirect would name the Host that was sent
     )
     app.state.web, app.state.metrics, app.state.health = web, metrics, ops.Health(parts)
-    for room in (lessons, revising, searching, staff, placing, hooks, ops, media, static, entering, docs, pages):
+    for room in (
+        lessons,
+        revising,
+        searching,
+        staff,
+        placing,
+        receipts,
+        hooks,
+        ops,
+        media,
+        static,
+        entering,
+        docs,
+        pages,
+    ):
         app.include_router(room.router)
 
     async def handled(request: Request, error: Exception) -> Response:

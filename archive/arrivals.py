@@ -98,13 +98,16 @@ class Arrivals:
         with self._db.writing() as tx:
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
 
-    def accept(self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar) -> Accepted | Refusal:
-        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused.
+    def accept(
+        self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar, *, as_key: str = ""
+    ) -> Accepted | Refusal:
+        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused. `as_key` is
+        what the recording is called where that is not the object's key.
 
         The arrival must have been noted. Another take of the same school, room, time and part becomes a lesson of its
         own, so that nothing published is ever replaced by a later upload.
         """
-        incoming = IncomingKey.parse(key)
+        incoming = IncomingKey.parse(as_key or key)
         lesson_id = lesson_id_of(recording_id)
         with self._db.writing() as tx:
             known = tx.execute(select(recording).where(recording.c.id == recording_id)).one_or_none()
@@ -120,7 +123,7 @@ class Arrivals:
                 recording.insert().values(
                     id=recording_id,
                     lesson_id=lesson_id,
-                    key=key,
+                    key=as_key or key,
                     source_key=source_key(recording_id, incoming.extension),
                     size_bytes=size_bytes,
                     received_at=now(),

@@ -1,4 +1,4 @@
-"""The catalog: what Huikan knows. One database, eight desks.
+"""The catalog: what Huikan knows. One database, ten desks.
 
     arrivals    what recorders put, and what became of it
     outputs     what was made from a recording, and what stands in the way
@@ -7,6 +7,8 @@
     lessons     what people may see
     timetables  what is taught where and when
     placements  which of it a recording was found to be
+    lives       recordings that are still being made
+    receipts    what a sender may know of what it sent
     indexing    which lessons are to be indexed anew, and which index is searched
 
 Every public method of a desk is one transaction.
@@ -17,6 +19,7 @@ from archive.database import Database
 from archive.encodings import Encodings
 from archive.indexing import Indexing
 from archive.lessons import Lessons
+from archive.live import Lives, Receipts
 from archive.outputs import Outputs
 from archive.placements import Placements
 from archive.timetables import Timetables
@@ -35,6 +38,8 @@ class Catalog:
         self.lessons = Lessons(self.database)
         self.timetables = Timetables(self.database)
         self.placements = Placements(self.database)
+        self.lives = Lives(self.database)
+        self.receipts = Receipts(self.database)
         self.indexing = Indexing(self.database)
 
     def migrate(self) -> None:

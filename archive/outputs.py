@@ -30,6 +30,7 @@ from archive.schema import (
     encoding,
     index_order,
     lesson,
+    live,
     obstacle,
     progress,
     publication,
@@ -266,7 +267,7 @@ class Outputs:
 
     def unfinished(self, limit: int = 500) -> list[str]:
         """Recordings that are neither refused nor published with all rungs and a transcript: what a sweep looks at,
-        oldest first."""
+        oldest first. Not those that are still being made."""
         whole = and_(
             publication.c.recording_id == recording.c.id,
             publication.c.speech_edition.is_not(None),
@@ -274,10 +275,13 @@ class Outputs:
             encoding.c.edition == publication.c.ladder_edition,
             encoding.c.whole_at.is_not(None),
         )
+        growing = and_(live.c.recording_id == recording.c.id, live.c.closed_at.is_(None))
         wanted = (
             select(recording.c.id)
             .where(
-                recording.c.refused_at.is_(None), ~select(encoding.c.edition).where(whole).correlate(recording).exists()
+                recording.c.refused_at.is_(None),
+                ~select(encoding.c.edition).where(whole).correlate(recording).exists(),
+                ~select(live.c.recording_id).where(growing).correlate(recording).exists(),
             )
             .order_by(recording.c.received_at)
             .limit(limit)

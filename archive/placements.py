@@ -71,6 +71,11 @@ class Placements:
         with self._db.reading() as tx:
             return [_placement(row) for row in tx.execute(wanted)]
 
+    def tell_parts(self, recording_id: str, parts: int) -> None:
+        """The sender knows by now how many there are."""
+        with self._db.writing() as tx:
+            tx.execute(update(placement).where(placement.c.recording_id == recording_id).values(parts=parts))
+
     def unjoined(self, limit: int = 200) -> list[tuple[str, str, datetime]]:
         """School, room and beginning of lessons of which there are several recordings, not all of them joined."""
         wanted = (

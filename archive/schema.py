@@ -329,3 +329,34 @@ placement = Table(
     Column("placed_at", DateTime),
     Index(None, "state"),
 )
+
+# A recording that is still being made: its pieces lie below `prefix` of the incoming bucket until it is closed. `survey` is
+# what was found out of its first minutes; `worker` makes it playable meanwhile, as long as its `beat_at` is fresh.
+live = Table(
+    "live",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("prefix", String(1024), nullable=False),
+    Column("opened_at", DateTime, nullable=False),
+    Column("grown_at", DateTime, nullable=False),
+    Column("pieces", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("reached_ms", Integer, nullable=False),
+    Column("survey", JSON(none_as_null=True)),
+    Column("worker", String(80)),
+    Column("beat_at", DateTime),
+    Column("closed_at", DateTime),
+    Index(None, "closed_at"),
+    Index(None, "prefix"),
+)
+
+# What a sender may ask for with its ticket, of which only the hash is kept.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("ticket", String(64), primary_key=True),
+    Column("recording_id", String(64)),
+    Column("sha256", String(64)),
+    Column("reason_zh", Text),
+    Column("noted_at", DateTime, nullable=False),
+)

@@ -13,9 +13,10 @@ import structlog
 from archive.crash import crash_point
 from archive.database import now
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shared_room, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, shared_room, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
+from ingest import live
 from ingest.runtime import Runtime
 from ingest.sidecar import LIMIT_BYTES, read_sidecar
 from ingest.workspace import keep_source, reserve, scratch
@@ -44,6 +45,9 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
 
     Everything else ends in the catalog.
     """
+    in_the_making = LiveKey.parse(key)
+    if in_the_making is not None and in_the_making.piece is not None:
+        return TakenIn()  # ingest.live looks for them itself
     found = runtime.store.stat(runtime.incoming, key)
     if found is None:
         return TakenIn()  # gone again: an event is only a hint
@@ -52,6 +56,8 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         return TakenIn(arrival.recording_id)
     crash_point("intake:noted")
     try:
+        if in_the_making is not None:
+            return _take_manifest(runtime, in_the_making, found)
         incoming = IncomingKey.parse(key)
         if incoming.is_media:
             return _take_media(runtime, incoming, found)
@@ -62,6 +68,14 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         runtime.catalog.arrivals.refuse(key, found.etag, error.code, str(error), error.reason_zh)
         log.warning("refused", key=shown(key), code=error.code, reason=str(error))
         return TakenIn()
+
+
+def _take_manifest(runtime: Runtime, key: LiveKey, found: StoredObject) -> TakenIn:
+    if key.name == "open.json":
+        live.take_open(runtime, found.key, found, key)
+        return TakenIn()
+    closed = live.take_close(runtime, found.key, found, key)
+    return TakenIn(closed.recording_id, early=closed.early)
 
 
 def is_old(key: str) -> bool:
@@ -91,6 +105,8 @@ def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) ->
             room, _ = shared_room(incoming.room)
             runtime.catalog.timetables.note_clock(incoming.school, room, sidecar.clock_offset_ms, "recorder")
         accepted = runtime.catalog.arrivals.accept(found.key, found.etag, recording_id, found.size_bytes, sidecar)
+        # The same bytes under another name are safe with us, too.
+        runtime.catalog.receipts.note(sidecar.receipt, recording_id=recording_id, sha256=recording_id)
         if isinstance(accepted, Refusal):
             return TakenIn()
         crash_point("intake:accepted")

@@ -6,6 +6,7 @@ from itertools import islice
 import structlog
 
 from archive.database import now
+from archive.keys import LiveKey
 from archive.model import Arrival
 from archive.store import StoredObject
 from ingest.engine import Runs
@@ -22,7 +23,7 @@ def scan(runtime: Runtime, runs: Runs) -> int:
     Raises Unavailable when the store or the catalog cannot be asked.
     """
     started = 0
-    for objects in _in_lots(runtime.store.list(runtime.incoming), _LOOK_UP_AT_ONCE):
+    for objects in _in_lots(filter(_counts, runtime.store.list(runtime.incoming)), _LOOK_UP_AT_ONCE):
         known = runtime.catalog.arrivals.among((found.key, found.etag) for found in objects)
         for found in objects:
             if _is_due(known.get((found.key, found.etag))):
@@ -31,6 +32,12 @@ def scan(runtime: Runtime, runs: Runs) -> int:
     if started:
         log.info("scan found objects", count=started)
     return started
+
+
+def _counts(found: StoredObject) -> bool:
+    """Pieces of what is still being made are ingest.live's."""
+    key = LiveKey.parse(found.key)
+    return key is None or key.piece is None
 
 
 def _is_due(arrival: Arrival | None) -> bool:

@@ -20,7 +20,7 @@ from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
-from ingest import engine, indexing, joining, workspace
+from ingest import engine, indexing, joining, live, workspace
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
 from ingest.workflow import Road
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _WAKE_EVERY_S = 2.0
 _CATCH_UP_EVERY_S = 60.0
 _JOIN_EVERY_S = 20.0
+_LIVE_EVERY_S = 2.0
 _SWEEP_EVERY_S = 3600.0
 
 
@@ -64,6 +65,7 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
+        _every(_LIVE_EVERY_S, stop, "live", lambda: _go_on(runtime, runs, name))
         _every(_JOIN_EVERY_S, stop, "join", lambda: joining.join_due(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
@@ -143,6 +145,11 @@ def _keep_lease(lease: engine.Lease) -> None:
     lease.beat()
     for name in lease.reap():
         log.warning("took over from a dead worker", executor=name)
+
+
+def _go_on(runtime: Runtime, runs: engine.Runs, worker: str) -> None:
+    for recording_id in live.advance_all(runtime, worker):
+        runs.process(recording_id)
 
 
 def _sweep(runtime: Runtime) -> None:
