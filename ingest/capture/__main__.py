@@ -40,7 +40,9 @@ def run(path: Path, *, minutes: float | None, what: str) -> int:
         _say(status_line(config.spool.folder))
         return 0
     if what == "unit":
-        _say(unit_text(path, f"{sys.prefix}/bin/huikan"))
+        whole = Path(sys.prefix) / "bin" / "huikan"
+        command = [str(whole), "record"] if whole.exists() else [sys.executable, "-m", "ingest.capture"]
+        _say(unit_text(path, command, Path(__file__).parents[2]))
         return 0
     if what == "dry_run":
         found = dry_run(config)

@@ -384,23 +384,25 @@ def _disk(config: Config) -> str:
     return f"剩 {free / 2**30:.1f} GB，断网时约能存 {hours:.0f} 小时"
 
 
-def unit_text(config_path: Path, program: str) -> str:
-    """A systemd unit for this machine."""
+def unit_text(config_path: Path, command: Sequence[str], folder: Path) -> str:
+    """A systemd unit for this machine: `command` runs the recorder, in `folder` where Huikan's source lies."""
     return f"""[Unit]
 Description=Huikan lesson recorder
 Wants=network-online.target time-sync.target
 After=network-online.target time-sync.target sound.target
 
 [Service]
-ExecStart={program} record --config {config_path.absolute()}
+# The settings hold the secret key: root keeps them, and hands them to this service alone.
+LoadCredential=record.toml:{config_path.absolute()}
+ExecStart={" ".join(command)} --config ${{CREDENTIALS_DIRECTORY}}/record.toml
+WorkingDirectory={folder}
 Restart=always
 RestartSec=2
-# The camera and the microphone, and nothing else of the machine.
-SupplementaryGroups=video audio
-ProtectSystem=strict
-StateDirectory=huikan-record
-ReadWritePaths=/var/lib/huikan-record
 DynamicUser=yes
+SupplementaryGroups=video audio
+StateDirectory=huikan-record
+ProtectSystem=strict
+ProtectHome=yes
 PrivateTmp=yes
 NoNewPrivileges=yes
 MemoryMax=1G

@@ -306,5 +306,24 @@ def test_a_dry_run_tries_everything_and_leaves_nothing(tmp_path: Path, camera: P
     assert told == {"画面", "对象存储"}
 
 
+def test_the_recorder_alone_needs_little(tmp_path: Path, camera: Path) -> None:
+    """It runs on a small PC, from constraints-recorder.txt: none of the server's libraries is loaded."""
+    unit = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "ingest.capture",
+        "--config",
+        str(written(tmp_path, camera)),
+        "--unit",
+    ]
+    done = subprocess.run(unit, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert loaded & {"sqlalchemy", "dbos", "fastapi", "faster_whisper", "tantivy", "jieba", "opencc", "typer"} == set()
+    assert "minio" in loaded
+    assert "LoadCredential=record.toml:" in done.stdout
+
+
 def test_a_recorder_that_is_silent_is_told_by_its_status(tmp_path: Path) -> None:
     assert "没有在运行过" in recording_day.status_line(tmp_path)
