@@ -71,10 +71,13 @@ class Placements:
         with self._db.reading() as tx:
             return [_placement(row) for row in tx.execute(wanted)]
 
-    def tell_parts(self, recording_id: str, parts: int) -> None:
-        """The sender knows by now how many there are."""
-        with self._db.writing() as tx:
-            tx.execute(update(placement).where(placement.c.recording_id == recording_id).values(parts=parts))
+    def tell(self, recording_id: str, said: Sidecar) -> None:
+        """What a sidecar that came later says of where the recording belongs; what it does not say stays."""
+        told = {"view": said.view or None, "parts": said.parts, "told_starts_at": said.starts_at}
+        values = {name: value for name, value in told.items() if value is not None}
+        if values:
+            with self._db.writing() as tx:
+                tx.execute(update(placement).where(placement.c.recording_id == recording_id).values(values))
 
     def unjoined(self, limit: int = 200) -> list[tuple[str, str, datetime]]:
         """School, room and beginning of lessons of which there are several recordings, not all of them joined."""

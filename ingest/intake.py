@@ -13,10 +13,11 @@ import structlog
 from archive.crash import crash_point
 from archive.database import now
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, shared_room, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
 from ingest import live
+from ingest.placing import note_clock, place
 from ingest.runtime import Runtime
 from ingest.sidecar import LIMIT_BYTES, read_sidecar
 from ingest.workspace import keep_source, reserve, scratch
@@ -101,9 +102,7 @@ def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) ->
         _store_source(runtime, source_key(recording_id, incoming.extension), path, found.size_bytes)
         crash_point("intake:stored")
         sidecar = _sidecar_beside(runtime, incoming)
-        if sidecar.clock_offset_ms is not None:
-            room, _ = shared_room(incoming.room)
-            runtime.catalog.timetables.note_clock(incoming.school, room, sidecar.clock_offset_ms, "recorder")
+        note_clock(runtime.catalog, incoming, sidecar)
         accepted = runtime.catalog.arrivals.accept(found.key, found.etag, recording_id, found.size_bytes, sidecar)
         # The same bytes under another name are safe with us, too.
         runtime.catalog.receipts.note(sidecar.receipt, recording_id=recording_id, sha256=recording_id)
@@ -180,7 +179,14 @@ def _take_late_sidecar(runtime: Runtime, incoming: IncomingKey, found: StoredObj
         return TakenIn(early=True)
     redo: tuple[str, ...] = ()
     if incoming.extension == "json":
-        runtime.catalog.lessons.describe(recording.lesson_id, _read(runtime, found))
+        said = _read(runtime, found)
+        runtime.catalog.lessons.describe(recording.lesson_id, said)
+        runtime.catalog.placements.tell(recording.id, said)
+        note_clock(runtime.catalog, incoming, said)
+        if said.receipt:
+            runtime.catalog.receipts.note(said.receipt, recording_id=recording.id, sha256=recording.id)
+        if recording.probe is not None:
+            place(runtime.catalog, recording.id)  # what the school did not say, the timetable does
         redo = ("index",)
     elif incoming.extension in CAPTION_EXTENSIONS:
         redo = ("speech", "index")

@@ -21,10 +21,11 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archive.errors import HuikanError, Unacceptable, Unreadable
-from archive.keys import LiveKey, rung_prefix, shared_room, shown, source_key
+from archive.keys import LiveKey, rung_prefix, shown, source_key
 from archive.live import Live
 from archive.model import Probe, Refusal, Rendition, Sidecar
 from archive.store import READ_BYTES, StoredObject
+from ingest.placing import name_at_once, note_clock
 from ingest.probe import Acceptance, probe
 from ingest.runtime import Runtime
 from ingest.sidecar import sidecar_of
@@ -84,7 +85,7 @@ def take_open(runtime: Runtime, key: str, found: StoredObject, live: LiveKey) ->
     data = runtime.store.get_bytes(runtime.incoming, key, limit_bytes=_MANIFEST_BYTES)
     said = sidecar_of(_parsed(Opening, data, key).sidecar, shown(key))
     recording_id = sha256(data).hexdigest()
-    note_clock(runtime, live, said)
+    note_clock(runtime.catalog, live.incoming, said)
     accepted = runtime.catalog.arrivals.accept(
         key, found.etag, recording_id, 0, said, as_key=f"{live.incoming.stem}.{live.incoming.extension}"
     )
@@ -93,6 +94,7 @@ def take_open(runtime: Runtime, key: str, found: StoredObject, live: LiveKey) ->
         return
     runtime.catalog.lives.open(recording_id, live.prefix)
     runtime.catalog.receipts.note(said.receipt, recording_id=recording_id)
+    name_at_once(runtime.catalog, recording_id)
     log.info("a lesson begins", key=shown(key), recording=recording_id)
 
 
@@ -117,18 +119,11 @@ def take_close(runtime: Runtime, key: str, found: StoredObject, live: LiveKey) -
         if (size_bytes, _hash_of(path)) != (closing.size_bytes, closing.sha256):
             path.unlink()
             raise _contradiction(runtime, known, key, said)
-        if said.parts is not None:
-            runtime.catalog.placements.tell_parts(recording_id, said.parts)
+        runtime.catalog.placements.tell(recording_id, said)
         _keep_whole(runtime, known, path, size_bytes)
     arrivals.settle_sidecar(key, found.etag, recording_id)
     runtime.catalog.receipts.note(said.receipt, recording_id=recording_id, sha256=closing.sha256)
     return Closed(recording_id)
-
-
-def note_clock(runtime: Runtime, live: LiveKey, said: Sidecar) -> None:
-    if said.clock_offset_ms is not None:
-        room, _ = shared_room(live.incoming.room)
-        runtime.catalog.timetables.note_clock(live.incoming.school, room, said.clock_offset_ms, "recorder")
 
 
 def _contradiction(runtime: Runtime, known: Live, key: str, said: Sidecar) -> Unreadable:

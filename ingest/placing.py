@@ -12,7 +12,7 @@ import structlog
 
 from archive.catalog import Catalog
 from archive.errors import Absent, Unacceptable
-from archive.keys import IncomingKey
+from archive.keys import IncomingKey, shared_room
 from archive.model import Place, Placement, Recording, Sidecar, Slot
 
 log = structlog.get_logger()
@@ -103,6 +103,28 @@ def place(catalog: Catalog, recording_id: str) -> Placement:
     catalog.placements.place(placed, words_of(found) if found else None)
     log.info("placed", recording=recording_id, state=placed.state.value)
     return placed
+
+
+def note_clock(catalog: Catalog, incoming: IncomingKey, said: Sidecar) -> None:
+    """A recorder that measured its own clock knows best."""
+    if said.clock_offset_ms is not None:
+        room, _ = shared_room(incoming.room)
+        catalog.timetables.note_clock(incoming.school, room, said.clock_offset_ms, "recorder")
+
+
+def name_at_once(catalog: Catalog, recording_id: str) -> None:
+    """A lesson that has just begun is called what the timetable says, if its beginning alone tells. It is placed for good
+    when its length is known."""
+    recording = catalog.outputs.recording(recording_id)
+    lesson, known = catalog.lessons.get(recording.lesson_id), catalog.placements.of(recording_id)
+    if known is None:
+        return
+    begins_at = known.told_starts_at
+    if begins_at is None:
+        begins_at = _named_at(recording) - timedelta(milliseconds=catalog.timetables.clock(lesson.school, known.room))
+    found = told(catalog.timetables.on(lesson.school, known.room, begins_at.date()), begins_at)
+    if found is not None:
+        catalog.placements.place(known, words_of(found))
 
 
 def words_of(found: Found) -> Sidecar:

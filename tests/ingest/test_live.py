@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from archive.keys import live_key
-from archive.model import Lesson, Scope
+from archive.model import Lesson, Scope, Slot
 from archive.schema import live as live_table
 from ingest import encoding, live, steps
 from ingest.intake import TakenIn, take_in
@@ -132,6 +132,14 @@ def test_a_lesson_is_watched_while_it_goes_on_and_whole_in_the_end(runtime: Runt
     assert verify(runtime).findings == ()
     assert take_in(runtime, key("close.json")) == TakenIn(recording_id)
     assert lesson(runtime).title == "勾股定理"
+
+
+def test_a_lesson_that_begins_is_called_what_the_timetable_says(runtime: Runtime, put: Put) -> None:
+    day = date(2026, 9, 1)
+    slot = Slot("301", day, day, day.weekday(), 480, 525, subject="物理", teacher="赵老师")
+    runtime.catalog.timetables.keep("xinghuo", "课表.csv", [slot], first_day=day, last_day=day, is_addition=False)
+    take_in(runtime, put(key("open.json"), opening(title=None)))
+    assert (lesson(runtime).subject, lesson(runtime).title) == ("物理", "物理 09月01日 08:00")
 
 
 def test_the_sound_so_far_is_the_beginning_of_the_whole(runtime: Runtime, put: Put, taught: bytes) -> None:

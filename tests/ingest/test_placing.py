@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from archive.errors import Absent
 from archive.model import AudioTrack, Lesson, Place, Placement, Probe, Sidecar, Slot
 from ingest import placing
+from ingest.intake import take_in
 from ingest.runtime import Runtime
+from ingest.steps import probe_recording
 
 DAY = date(2026, 9, 1)
 TERM = {"first_day": DAY, "last_day": date(2027, 1, 20)}
@@ -129,6 +132,22 @@ def test_the_senders_word_on_the_lesson_needs_no_clock(arrive: Arrive) -> None:
 def test_without_a_timetable_nobody_is_asked(arrive: Arrive, runtime: Runtime) -> None:
     assert placed(runtime, arrive()).state is Place.PLAIN
     assert placing.queue(runtime.catalog) == []
+
+
+@pytest.mark.usefixtures("taught")
+def test_a_sidecar_that_comes_late_keeps_what_the_timetable_said(
+    runtime: Runtime, put: Callable[[str, bytes], str], tiny_recording: Path
+) -> None:
+    key = "xinghuo/301/20260901T0800.mp4"
+    taken = take_in(runtime, put(key, tiny_recording.read_bytes()))
+    assert taken.recording_id is not None
+    probe_recording(runtime, taken.recording_id)
+    put("xinghuo/301/20260901T0800.json", b'{"consent": true, "view": "screen", "clock_offset_ms": -3000}')
+    take_in(runtime, "xinghuo/301/20260901T0800.json")
+    lesson = runtime.catalog.lessons.get(runtime.catalog.outputs.recording(taken.recording_id).lesson_id)
+    assert (lesson.subject, lesson.consent, lesson.started_at) == ("数学", True, at(8) + timedelta(seconds=3))
+    assert placed(runtime, lesson).view == "screen"
+    assert runtime.catalog.timetables.clocks() == [("xinghuo", "301", -3000, "recorder")]
 
 
 @pytest.mark.usefixtures("taught")
