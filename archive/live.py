@@ -62,6 +62,9 @@ class Lives:
 
     def claim(self, worker: str, stale: timedelta) -> list[Live]:
         """Those that grow and that this worker may work on: its own, and those whose worker has been silent."""
+        with self._db.reading() as tx:
+            if tx.execute(select(live.c.recording_id).where(live.c.closed_at.is_(None)).limit(1)).first() is None:
+                return []  # most of the day
         at = now()
         free = or_(live.c.worker.is_(None), live.c.worker == worker, live.c.beat_at < at - stale)
         with self._db.writing() as tx:
@@ -82,12 +85,29 @@ class Lives:
         with self._db.writing() as tx:
             tx.execute(update(live).where(live.c.recording_id == recording_id).values(survey=dict(survey)))
 
-    def close(self, recording_id: str, size_bytes: int) -> None:
-        """All of it is here, and the source is in the store."""
+    def close(self, recording_id: str, size_bytes: int, pieces: int = 0) -> None:
+        """All of it is here, and the source is in the store. `pieces` still lie in the incoming bucket."""
         with self._db.writing() as tx:
             mine = live.c.recording_id == recording_id
-            tx.execute(update(live).where(mine).values(closed_at=now(), size_bytes=size_bytes))
+            tx.execute(update(live).where(mine).values(closed_at=now(), size_bytes=size_bytes, pieces=pieces))
             tx.execute(update(recording).where(recording.c.id == recording_id).values(size_bytes=size_bytes))
+
+    def untidy(self, before: datetime, limit: int = 50) -> list[Live]:
+        """Closed before a moment (naive UTC), whole and in the store, with their pieces still lying about."""
+        wanted = (
+            select(live)
+            .join(recording, recording.c.id == live.c.recording_id)
+            .where(
+                live.c.closed_at < before, live.c.pieces > 0, live.c.size_bytes > 0, recording.c.refused_at.is_(None)
+            )
+            .limit(limit)
+        )
+        with self._db.reading() as tx:
+            return [_live(row) for row in tx.execute(wanted)]
+
+    def tidied(self, recording_id: str) -> None:
+        with self._db.writing() as tx:
+            tx.execute(update(live).where(live.c.recording_id == recording_id).values(pieces=0))
 
     def is_open(self, recording_id: str) -> bool:
         found = self.find(recording_id)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from archive.database import now
 from archive.errors import HuikanError, Unacceptable, Unreadable
 from archive.keys import LiveKey, rung_prefix, shown, source_key
 from archive.live import Live
@@ -45,6 +46,7 @@ Manifest = TypeVar("Manifest", bound=BaseModel)
 
 STALE = timedelta(minutes=5)  # longer than a part takes; a worker that comes back late only does something twice
 ABANDONED = timedelta(hours=24)  # no piece for so long: the recorder is gone, and what is here is the lesson
+TIDY_AFTER = timedelta(hours=1)
 _MARGIN_MS = 2_000  # the last fragments of two tracks do not end together
 _MANIFEST_BYTES = 64 * 2**10
 _SOUND_SO_FAR = "live-sound"
@@ -120,7 +122,7 @@ def take_close(runtime: Runtime, key: str, found: StoredObject, live: LiveKey) -
             path.unlink()
             raise _contradiction(runtime, known, key, said)
         runtime.catalog.placements.tell(recording_id, said)
-        _keep_whole(runtime, known, path, size_bytes)
+        _keep_whole(runtime, known, path, size_bytes, pieces)
     arrivals.settle_sidecar(key, found.etag, recording_id)
     runtime.catalog.receipts.note(said.receipt, recording_id=recording_id, sha256=closing.sha256)
     return Closed(recording_id)
@@ -191,6 +193,22 @@ def advance_all(runtime: Runtime, worker: str) -> list[str]:
     return ended
 
 
+def tidy(runtime: Runtime) -> int:
+    """Removes the pieces of recordings that are whole, checked and stored: a day of forty rooms has a hundred thousand, and
+    each scan would look at all of them. The manifests stay. Returns how many recordings."""
+    done = runtime.catalog.lives.untidy(now() - TIDY_AFTER)
+    for live in done:
+        source = runtime.catalog.outputs.recording(live.recording_id).source_key
+        there = runtime.store.stat(runtime.media, source)
+        if there is None or there.size_bytes != live.size_bytes:
+            continue
+        for found in list(runtime.store.list(runtime.incoming, live.prefix)):
+            if found.key.endswith(".part"):
+                runtime.store.delete(runtime.incoming, found.key)
+        runtime.catalog.lives.tidied(live.recording_id)
+    return len(done)
+
+
 def advance(runtime: Runtime, live: Live) -> int:
     """Fetches what has come, and makes playable what is whole by now. Returns how many seconds can be played."""
     with _growing(runtime, live) as path:
@@ -229,7 +247,7 @@ def _abandon(runtime: Runtime, live: Live) -> list[str]:
             runtime.catalog.outputs.refuse(live.recording_id, "unreadable", "nothing came", zh)
             return []
         log.warning("a recorder is gone; its lesson is what is here", recording=live.recording_id)
-        _keep_whole(runtime, live, path, size_bytes)
+        _keep_whole(runtime, live, path, size_bytes, 0)  # the rest may still come, and then all of it is wanted
     return [live.recording_id]
 
 
@@ -363,13 +381,13 @@ def _growing(runtime: Runtime, live: Live) -> Generator[Path]:
         yield path
 
 
-def _keep_whole(runtime: Runtime, live: Live, path: Path, size_bytes: int) -> None:
+def _keep_whole(runtime: Runtime, live: Live, path: Path, size_bytes: int, pieces: int) -> None:
     """The whole goes to the store and stays on the work disk for its run; then, and not before, it is closed."""
     runtime.store.put_file(runtime.media, source_key(live.recording_id, "mp4"), path)
     with scratch(runtime) as other:
         other.hardlink_to(path)  # whoever reads the growing file reads on
         keep_source(runtime, live.recording_id, other)
-    runtime.catalog.lives.close(live.recording_id, size_bytes)
+    runtime.catalog.lives.close(live.recording_id, size_bytes, pieces)
     path.unlink()
 
 

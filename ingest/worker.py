@@ -153,6 +153,7 @@ def _go_on(runtime: Runtime, runs: engine.Runs, worker: str) -> None:
 
 
 def _sweep(runtime: Runtime) -> None:
+    live.tidy(runtime)
     removed = workspace.sweep(runtime, keep=set(runtime.catalog.outputs.unfinished()))
     if removed:
         log.info("swept the work disk", removed=removed)

@@ -89,7 +89,9 @@ def playlist(runtime: Runtime, rung: str) -> m3u8.M3U8:
     return m3u8.loads(runtime.store.get_bytes(runtime.media, mine.playlist_key).decode())
 
 
-def test_a_lesson_is_watched_while_it_goes_on_and_whole_in_the_end(runtime: Runtime, put: Put, taught: bytes) -> None:
+def test_a_lesson_is_watched_while_it_goes_on_and_whole_in_the_end(
+    runtime: Runtime, put: Put, taught: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second, third, fourth = pieces_of(taught, 4)
     assert take_in(runtime, put(key("open.json"), opening())) == TakenIn()
     assert lesson(runtime).published_at is None
@@ -132,6 +134,11 @@ def test_a_lesson_is_watched_while_it_goes_on_and_whole_in_the_end(runtime: Runt
     assert verify(runtime).findings == ()
     assert take_in(runtime, key("close.json")) == TakenIn(recording_id)
     assert lesson(runtime).title == "勾股定理"
+    assert live.tidy(runtime) == 0
+    monkeypatch.setattr(live, "TIDY_AFTER", timedelta(seconds=-1))
+    assert live.tidy(runtime) == 1
+    assert [found.key for found in runtime.store.list(runtime.incoming)] == [key("close.json"), key("open.json")]
+    assert live.tidy(runtime) == 0
 
 
 def test_a_lesson_that_begins_is_called_what_the_timetable_says(runtime: Runtime, put: Put) -> None:
