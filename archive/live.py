@@ -61,17 +61,22 @@ class Lives:
         return self._one(live.c.prefix == prefix)
 
     def claim(self, worker: str, stale: timedelta) -> list[Live]:
-        """Those that grow and that this worker may work on: its own, and those whose worker has been silent."""
+        """Those that grow and that this worker works on: its own, and one more each time, that no other holds or whose worker
+        has been silent. So the idle take more than the busy."""
+        open_still = live.c.closed_at.is_(None)
         with self._db.reading() as tx:
-            if tx.execute(select(live.c.recording_id).where(live.c.closed_at.is_(None)).limit(1)).first() is None:
+            if tx.execute(select(live.c.recording_id).where(open_still).limit(1)).first() is None:
                 return []  # most of the day
         at = now()
-        free = or_(live.c.worker.is_(None), live.c.worker == worker, live.c.beat_at < at - stale)
+        free = or_(live.c.worker.is_(None), and_(live.c.worker != worker, live.c.beat_at < at - stale))
         with self._db.writing() as tx:
-            open_still = and_(live.c.closed_at.is_(None), free)
-            tx.execute(update(live).where(open_still).values(worker=worker, beat_at=at))
-            mine = select(live).where(live.c.closed_at.is_(None), live.c.worker == worker).order_by(live.c.opened_at)
-            return [_live(row) for row in tx.execute(mine)]
+            one = select(live.c.recording_id).where(open_still, free).order_by(live.c.opened_at).limit(1)
+            taken = tx.execute(one).scalar_one_or_none()
+            if taken is not None:
+                tx.execute(update(live).where(live.c.recording_id == taken, free).values(worker=worker))
+            mine = and_(open_still, live.c.worker == worker)
+            tx.execute(update(live).where(mine).values(beat_at=at))
+            return [_live(row) for row in tx.execute(select(live).where(mine).order_by(live.c.opened_at))]
 
     def grown(self, recording_id: str, *, pieces: int, size_bytes: int, reached_ms: int) -> None:
         """More of it has come. Its lesson lasts as long as what is here."""

@@ -25,12 +25,13 @@ from typing import Any
 
 from api.operate import add_recorder
 from bench.lesson import lesson
+from bench.road import cpu_s
 from ingest.capture.config import read_config
 from ingest.capture.recorder import capture
 from ingest.capture.sources import capture_argv
 from ingest.capture.spool import Spool
 from ingest.probe import Acceptance, probe
-from tests.serving import Huikan, eventually
+from tests.serving import Huikan, descendants, eventually
 from transcode.ladder import EDITION
 
 ROOT = Path(__file__).parent.parent
@@ -212,11 +213,18 @@ def received(spool: Path) -> bool:
 
 def measured(what: str, huikan: Huikan, seconds: int, last_byte: float) -> dict[str, float]:
     took: dict[str, float] = {}
+    assert huikan.process is not None
+    pid = huikan.process.pid
+    spent = cpu_s(descendants(pid) | {pid})
 
     def seen(name: str, fact: Callable[[], bool]) -> None:
         if name not in took and fact():
             took[name] = time.monotonic() - last_byte
-            print(f"{what}: {name} {took[name]:.1f} s after the last byte")
+            work = cpu_s(descendants(pid) | {pid}) - spent
+            print(
+                f"{what}: {name} {took[name]:.1f} s after the last byte, {work:.0f} CPU s of everything in between",
+                flush=True,
+            )
 
     def done() -> bool:
         seen("playable", lambda: is_playable(huikan, seconds))

@@ -86,6 +86,8 @@ def survey_recording(runtime: Runtime, recording_id: str, *, redo: bool = False)
             with scratch(runtime) as trials:
                 trials.mkdir()
                 surveyed = per_title.with_offsets(source, read, surveyed, trials, cancelled=runtime.stopping)
+            # One that was over before its first part was made is waited for all the same.
+            surveyed = replace(surveyed, live=begun is not None)
         encodings.keep_survey(recording_id, EDITION, surveyed.as_json())
         crash_point("survey:kept")
     return making(runtime, recording_id).waiting

@@ -1,7 +1,7 @@
 """Lessons that are still being taught: their pieces are put together as they come, and made playable from the beginning on.
 
     open.json    the lesson exists from now on; its recording's id is the hash of these bytes, for those of the whole are unknown
-    pieces       are appended to one growing file; for each four minutes the smallest picture is made, and the sound so far
+    pieces       are appended to one growing file; for each two minutes the smallest picture is made, and the sound so far
     close.json   the whole is checked against the sender's hash, stored, and goes the usual way, which finds what is made
 
 Pieces need no event: whoever holds a lesson looks for them. All of it may be done again at any moment. ADR 14.
@@ -218,7 +218,7 @@ def advance(runtime: Runtime, live: Live) -> int:
             runtime.catalog.lives.grown(
                 live.recording_id, pieces=pieces, size_bytes=size_bytes, reached_ms=live.reached_ms
             )
-    parts = (live.reached_ms - _MARGIN_MS) // (plan.PART_S * 1000)
+    parts = (live.reached_ms - _MARGIN_MS) // (plan.LIVE_PART_S * 1000)
     if parts < 1:
         return 0
     made = runtime.catalog.encodings.made(live.recording_id, ladder.EDITION)
@@ -227,15 +227,15 @@ def advance(runtime: Runtime, live: Live) -> int:
         return 0  # a sound alone is made in seconds when it is whole
     waiting = [task for n in range(parts) if (task := live_task(found, n)).name not in made]
     if not waiting:
-        return parts * plan.PART_S
-    span = _reaching(surveyed, parts * plan.PART_S * 1000)
+        return parts * plan.LIVE_PART_S
+    span = _reaching(surveyed, parts * plan.LIVE_PART_S * 1000)
     for task in waiting:
         done = _make(runtime, live, task, found, span, source)
         _store(runtime, live.recording_id, task.name, done)
     if found.audio:
         _sound_so_far(runtime, live, found, span, source)
     _publish(runtime, live, found, span, parts)
-    return parts * plan.PART_S
+    return parts * plan.LIVE_PART_S
 
 
 def _abandon(runtime: Runtime, live: Live) -> list[str]:
@@ -360,7 +360,7 @@ def _publish(runtime: Runtime, live: Live, found: Probe, span: Survey, parts: in
         return  # its usual way has begun meanwhile and writes the same, whole
     runtime.catalog.outputs.keep_renditions(recording_id, edition, renditions, is_whole=False)
     runtime.catalog.outputs.publish(recording_id, ladder_edition=edition, speech_edition=None)
-    log.info("a lesson can be watched while it goes on", recording=recording_id, seconds=parts * plan.PART_S)
+    log.info("a lesson can be watched while it goes on", recording=recording_id, seconds=parts * plan.LIVE_PART_S)
 
 
 # --- the growing file -------------------------------------------------------------------------------------------------

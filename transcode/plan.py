@@ -26,6 +26,9 @@ from transcode.ladder import (
 )
 
 PART_S = 40 * HLS_SEGMENT_S
+# Of a lesson that is still being taught, a part of the smallest picture is made as soon as so much of it is here: this is how
+# far behind the teacher one watches, and the most that is left of it to do when the bell rings.
+LIVE_PART_S = 20 * HLS_SEGMENT_S
 # Below this the smallest picture is not made ahead of the others: whoever waits, waits a few minutes either way, and a
 # second decode costs a tenth more.
 _AHEAD_FROM_S = 600
@@ -63,9 +66,7 @@ class Survey:
     audio_end_ms: int
     seekable: bool
     cut_off_ms: int
-    live: bool = (
-        False  # some of it was made while it was being recorded: in parts of just PART_S, the smallest picture apart
-    )
+    live: bool = False  # the smallest picture is made apart, in parts of just LIVE_PART_S, from before its end is known
     gain_db: float | None = None  # what was found of its first minutes then; None where the whole is measured
 
     def as_json(self) -> dict[str, Any]:
@@ -151,11 +152,14 @@ def pictures_in(reading: Reading, rate: Fraction) -> int:
 
 
 def live_task(source: Probe, part: int) -> Task:
-    """The smallest picture of one PART_S of a lesson that goes on: the same as the task that `tasks_for` will name so."""
+    """The smallest picture of one LIVE_PART_S of a lesson that goes on: the task that `tasks_for` will name so, unless it
+    turns out to be the last and shorter."""
     view = views_of(source)[0]
     name = video_rungs(view)[-1].name
-    pictures = int(frame_rate_of(view.track) * PART_S)
-    return Task(f"{name}-{part:03d}", (name,), is_urgent=True, view=view.name, start_s=part * PART_S, pictures=pictures)
+    pictures = int(frame_rate_of(view.track) * LIVE_PART_S)
+    return Task(
+        f"{name}-{part:03d}", (name,), is_urgent=True, view=view.name, start_s=part * LIVE_PART_S, pictures=pictures
+    )
 
 
 def view_of(task: Task, source: Probe) -> View:
@@ -197,13 +201,17 @@ def _goes_ahead(survey: Survey, names: tuple[str, ...]) -> bool:
 def _parts(view: View, reading: Reading, rungs: tuple[str, ...], survey: Survey, *, is_urgent: bool) -> list[Task]:
     rate = frame_rate_of(view.track)
     pictures = pictures_in(reading, rate)
-    in_a_part = int(rate * PART_S)
-    # A last part of less than half a part's length is not worth a start of its own.
-    parts = max(1, (pictures + in_a_part // 2) // in_a_part) if survey.seekable else 1
-    if survey.live:
+    part_s = LIVE_PART_S if survey.live and is_urgent else PART_S
+    in_a_part = int(rate * part_s)
+    if not survey.seekable:
+        parts = 1
+    elif survey.live and is_urgent:
         parts = -(-pictures // in_a_part)  # what was made before the end was known stands as it is
+    else:
+        # A last part of less than half a part's length is not worth a start of its own.
+        parts = max(1, (pictures + in_a_part // 2) // in_a_part)
     ends = [*(in_a_part * n for n in range(1, parts)), pictures]
     return [
-        Task(f"{rungs[0]}-{n:03d}", rungs, is_urgent, view.name, n * PART_S, end - n * in_a_part)
+        Task(f"{rungs[0]}-{n:03d}", rungs, is_urgent, view.name, n * part_s, end - n * in_a_part)
         for n, end in enumerate(ends)
     ]

@@ -76,7 +76,7 @@ class Uplink:
         self.trouble_zh = ""
 
     def run(self, stop: threading.Event, wake: threading.Event) -> None:
-        """Until `stop`, and then once more for what is closed: whoever waits decides how long."""
+        """Until `stop`. What is not sent by then is sent after the next start."""
         wait_s = 1.0
         while not stop.is_set():
             try:

@@ -1,6 +1,7 @@
 """The lightweight recorder: nothing that was on the disk is lost, nothing is sent that could be, and the line is not flooded."""
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -222,6 +223,45 @@ def stopping() -> Iterator[threading.Event]:
     stop = threading.Event()
     yield stop
     stop.set()
+
+
+@pytest.mark.slow
+def test_a_stream_is_captured_over_rtmp(tmp_path: Path, camera: Path) -> None:
+    """Another ffmpeg plays the server: it pushes to whoever comes. Packets are taken as they are."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"rtmp://127.0.0.1:{port}/live/301"
+    pushing = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-re",
+        "-i",
+        str(camera),
+        "-c",
+        "copy",
+        "-f",
+        "flv",
+        "-listen",
+        "1",
+        url,
+    ]
+    server = subprocess.Popen(pushing, stderr=subprocess.DEVNULL)
+    try:
+        spool = Spool(tmp_path / "spool")
+        argv = capture_argv(Source(kind="rtmp", input=url, copy_packets=True), Video())
+        recording, ended = spool.begin("20260901T080000", {}), ""
+        for _ in range(50):  # until it listens
+            ended = recording_day.capture(argv, spool, recording, lambda: False)
+            if recording.size_bytes:
+                break
+            time.sleep(0.1)
+        assert ended == "ended"
+        assert probed(recording.media).duration_ms > 9_000
+    finally:
+        server.kill()
+        server.wait()
 
 
 def recorded(spool: Spool, data: bytes = INIT + 3 * FRAGMENT, stem: str = "20260901T080000") -> Recording:

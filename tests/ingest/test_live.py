@@ -39,7 +39,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "PART_S", 6)
+    monkeypatch.setattr(plan, "LIVE_PART_S", 6)
 
 
 def opening(**said: object) -> bytes:
@@ -242,6 +242,16 @@ def test_one_worker_at_a_time_holds_a_lesson(runtime: Runtime, put: Put) -> None
     assert len(lives.claim("a", live.STALE)) == 1
     assert lives.claim("b", live.STALE) == []
     assert len(lives.claim("b", timedelta(seconds=-1))) == 1  # the first has been silent
+    assert lives.claim("a", live.STALE) == []
+
+
+def test_lessons_that_begin_together_are_shared_out(runtime: Runtime, put: Put) -> None:
+    for room in range(4):
+        name = f"xinghuo/{room}/{STEM}.live/open.json"
+        take_in(runtime, put(name, opening().replace(b"abab", b"%04d" % room)))
+    lives = runtime.catalog.lives
+    assert [len(lives.claim(worker, live.STALE)) for worker in "abab"] == [1, 1, 2, 2]
+    assert [len(lives.claim(worker, live.STALE)) for worker in "ab"] == [2, 2]
 
 
 def test_pieces_are_no_arrivals(runtime: Runtime, put: Put) -> None:
