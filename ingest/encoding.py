@@ -16,6 +16,7 @@ from archive.crash import crash_point
 from archive.errors import Unavailable, Unreadable
 from archive.keys import poster_key, progressive_key, rendition_prefix, rung_prefix, still_key
 from archive.model import Damage, Probe, Recording, Rendition
+from ingest.live import begun_as
 from ingest.progress import reporter
 from ingest.runtime import Runtime
 from ingest.steps import probe_recording
@@ -79,15 +80,15 @@ def survey_recording(runtime: Runtime, recording_id: str, *, redo: bool = False)
         found = probe_recording(runtime, recording_id)
         source, read, enterable = _entered(runtime, recording, found)
         surveyed = survey(source, read, name=recording.key, enterable=enterable)
-        begun = runtime.catalog.lives.find(recording_id)
-        if begun is not None and begun.survey is not None:
-            surveyed = _as_begun(surveyed, Survey.from_json(begun.survey))
+        was_live, begun = begun_as(runtime, recording_id)
+        if begun is not None:
+            surveyed = _as_begun(surveyed, begun)
         else:
             with scratch(runtime) as trials:
                 trials.mkdir()
                 surveyed = per_title.with_offsets(source, read, surveyed, trials, cancelled=runtime.stopping)
             # One that was over before its first part was made is waited for all the same.
-            surveyed = replace(surveyed, live=begun is not None)
+            surveyed = replace(surveyed, live=was_live)
         encodings.keep_survey(recording_id, EDITION, surveyed.as_json())
         crash_point("survey:kept")
     return making(runtime, recording_id).waiting

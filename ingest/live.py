@@ -21,7 +21,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archive.database import now
-from archive.errors import HuikanError, Unacceptable, Unreadable
+from archive.errors import HuikanError, Rejected, Unacceptable, Unreadable
 from archive.keys import LiveKey, rung_prefix, shown, source_key
 from archive.live import Live
 from archive.model import Probe, Refusal, Rendition, Sidecar
@@ -50,6 +50,7 @@ TIDY_AFTER = timedelta(hours=1)
 _MARGIN_MS = 2_000  # the last fragments of two tracks do not end together
 _MANIFEST_BYTES = 64 * 2**10
 _SOUND_SO_FAR = "live-sound"
+_REJECTED = "rejected"  # in place of a survey
 _CONTENT_TYPES = {".mp4": "video/mp4", ".m4s": "video/iso.segment"}
 _PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 _EXPECTED_ZH = "这不是 huikan record 写出的清单，请升级录播程序后重新上传。"
@@ -178,6 +179,14 @@ def _parsed(kind: type[Manifest], data: bytes, key: str) -> Manifest:
 # --- while it goes on -------------------------------------------------------------------------------------------------
 
 
+def begun_as(runtime: Runtime, recording_id: str) -> tuple[bool, Survey | None]:
+    """Whether a recording was taken in while it was being made, and what was found out then."""
+    live = runtime.catalog.lives.find(recording_id)
+    if live is None or live.survey is None or _REJECTED in live.survey:
+        return live is not None, None
+    return True, Survey.from_json(live.survey)
+
+
 def advance_all(runtime: Runtime, worker: str) -> list[str]:
     """Takes every lesson that goes on, and that no other worker holds, as far as its pieces reach. Returns those that were
     given up by their recorder and are to be run now."""
@@ -188,6 +197,9 @@ def advance_all(runtime: Runtime, worker: str) -> list[str]:
                 ended += _abandon(runtime, live)
             else:
                 advance(runtime, live)
+        except Rejected as error:  # its usual way will say so to people, once it is whole
+            log.warning("a lesson cannot be watched while it goes on", recording=live.recording_id, reason=str(error))
+            runtime.catalog.lives.keep_survey(live.recording_id, {_REJECTED: str(error)})
         except HuikanError as error:
             log.warning("a lesson that goes on has to wait", recording=live.recording_id, reason=str(error))
     return ended
@@ -219,7 +231,7 @@ def advance(runtime: Runtime, live: Live) -> int:
                 live.recording_id, pieces=pieces, size_bytes=size_bytes, reached_ms=live.reached_ms
             )
     parts = (live.reached_ms - _MARGIN_MS) // (plan.LIVE_PART_S * 1000)
-    if parts < 1:
+    if parts < 1 or _REJECTED in (live.survey or {}):
         return 0
     made = runtime.catalog.encodings.made(live.recording_id, ladder.EDITION)
     source, (found, surveyed) = _path(runtime, live), _surveyed(runtime, live)

@@ -133,6 +133,7 @@ class Recorder:
     def __init__(self, config: Config, *, minutes: float | None = None) -> None:
         self._config, self._minutes = config, minutes
         self._slots = slots_of(config)
+        self._read_at = config.timetable.file.stat().st_mtime if config.timetable else 0.0
         self.spool = Spool(config.spool.folder)
         self.uplink = Uplink(config, self.spool)
         self._stop, self._wake = threading.Event(), threading.Event()
@@ -165,6 +166,7 @@ class Recorder:
     def _by_timetable(self) -> None:
         before, after = self._margins()
         while not self._stop.is_set():
+            self._read_anew()
             now = datetime.now()  # noqa: DTZ005 — the room's wall clock
             session = session_at(self._slots, now, before, after)
             if session is not None and not self._is_over(session):
@@ -173,6 +175,18 @@ class Recorder:
             coming = next_session(self._slots, now, before, after)
             self._tell("waiting", next_at=coming.record_from.isoformat() if coming else None)
             self._stop.wait(1.0)
+
+    def _read_anew(self) -> None:
+        """The school put another timetable there. One that cannot be read changes nothing, and the log says why."""
+        told = self._config.timetable
+        try:
+            changed_at = told.file.stat().st_mtime if told else 0.0
+            if changed_at == self._read_at:
+                return
+            self._read_at = changed_at
+            self._slots = slots_of(self._config)
+        except (HuikanError, OSError) as error:
+            log.warning("the timetable cannot be read; the one before counts", reason=str(error))
 
     def _margins(self) -> tuple[timedelta, timedelta]:
         told = self._config.timetable

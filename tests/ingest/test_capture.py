@@ -330,6 +330,37 @@ def test_a_lesson_that_is_begun_again_gets_another_part_and_the_last_says_how_ma
     assert spool.begin("20260901T080000", {}).state.stem == "20260901T080000-2"
 
 
+def test_the_timetable_rings_the_bell_and_a_restart_in_the_lesson_makes_a_second_part(
+    tmp_path: Path, camera: Path, seaweed: LiveStore, incoming_bucket: str
+) -> None:
+    now = datetime.now()  # noqa: DTZ005 — the room's wall clock
+    begins_at = max(now - timedelta(minutes=5), now.replace(hour=0, minute=0)).replace(second=0, microsecond=0)
+    ends_at = min(now + timedelta(minutes=30), now.replace(hour=23, minute=59))
+    table = tmp_path / "课表.csv"
+    hours = f"{begins_at:%H:%M}-{ends_at:%H:%M}"
+    table.write_text(f"教室,日期,时间,学科\n301,{now:%Y-%m-%d},{hours},数学\n", encoding="utf-8")
+    path = written(tmp_path, camera, seaweed)
+    dates = f'[timetable]\nfile = "{table}"\nfirst_day = {now:%Y-%m-%d}\nlast_day = {now:%Y-%m-%d}\n'
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{dates}", encoding="utf-8")
+    for part in (1, 2):
+        recorder = recording_day.Recorder(read_config(path))
+        running = threading.Thread(target=recorder.run)
+        running.start()
+        eventually(
+            lambda part=part: len(list((tmp_path / "spool").glob("*/sent.json"))) == part, 60, f"part {part} on its way"
+        )
+        assert "数学 已录" in recording_day.status_line(tmp_path / "spool")
+        recorder.stop()
+        running.join()
+    first, second = Spool(tmp_path / "spool").all()
+    assert [one.state.stem for one in (first, second)] == [f"{begins_at:%Y%m%dT%H%M%S}", f"{begins_at:%Y%m%dT%H%M%S}-2"]
+    assert first.state.said["starts_at"] == f"{begins_at:%Y-%m-%dT%H:%M:%S}"
+    assert second.state.said["parts"] == 2
+    assert first.state.closed
+    assert second.state.closed
+    assert second.state.said["clock_offset_ms"] == 0  # store and recorder share a clock
+
+
 def test_a_dry_run_tries_everything_and_leaves_nothing(tmp_path: Path, camera: Path, seaweed: LiveStore) -> None:
     table = tmp_path / "课表.csv"
     table.write_text("教室,星期,时间,学科\n301,一,8:00-8:45,数学\n", encoding="utf-8")

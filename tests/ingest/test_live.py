@@ -236,6 +236,21 @@ def test_a_recorder_that_is_gone_leaves_what_it_sent_and_the_rest_becomes_anothe
     assert {found.title for found in runtime.catalog.lessons.every()} == {"勾股定理", "勾股定理（重录 2）"}
 
 
+def test_what_cannot_be_played_waits_quietly_for_its_end(
+    runtime: Runtime, put: Put, taught: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reaches far enough, but its codec is none of ours: nothing is tried every two seconds."""
+    take_in(runtime, put(key("open.json"), opening()))
+    put(key("000000.part"), taught.replace(b"avc1", b"zzzz").replace(b"mp4a", b"zzzz"))
+    live.advance_all(runtime, "w")
+    (held,) = runtime.catalog.lives.claim("w", live.STALE)
+    assert held.survey is not None
+    assert "rejected" in held.survey
+    monkeypatch.setenv("PATH", "/nowhere")  # no ffprobe to be found: it must not be asked again
+    live.advance_all(runtime, "w")
+    assert lesson(runtime).published_at is None
+
+
 def test_one_worker_at_a_time_holds_a_lesson(runtime: Runtime, put: Put) -> None:
     take_in(runtime, put(key("open.json"), opening()))
     lives = runtime.catalog.lives
