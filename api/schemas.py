@@ -78,7 +78,7 @@ class DamageOut(_Model):
     reason_zh: str
 
 
-class ReceiptOut(_Model):
+class TicketOut(_Model):
     """What became of what was sent with a ticket."""
 
     state: str = Field(description="receiving、received 或 refused")

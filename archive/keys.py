@@ -103,6 +103,12 @@ class LiveKey:
             return None
 
 
+def is_piece(key: str) -> bool:
+    """Whether an object is some bytes of a recording in the making, and nothing by itself."""
+    live = LiveKey.parse(key)
+    return live is not None and live.piece is not None
+
+
 def shared_room(room: str) -> tuple[str, str]:
     """The room that a recorder stands in, and the view that its name says: 301-screen is the screen of 301."""
     base, _, last = room.rpartition("-")

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from archive.database import Database, now
 from archive.errors import Unavailable
-from archive.keys import LiveKey
+from archive.keys import is_piece
 from archive.schema import executor
 
 APPLICATION = "huikan"
@@ -131,9 +131,8 @@ class Runs:
 
     def arrived(self, key: str) -> None:
         """Something may have been put at `key` in the incoming bucket. Raises Unavailable when it cannot be noted."""
-        live = LiveKey.parse(key)
-        if live is not None and live.piece is not None:
-            return
+        if is_piece(key):
+            return  # ingest.live looks for them itself
         once = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
         self._enqueue("intake", INTAKE, once, FRESH, key)
 

@@ -13,7 +13,7 @@ import structlog
 from archive.crash import crash_point
 from archive.database import now
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, is_piece, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
 from ingest import live
@@ -46,9 +46,8 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
 
     Everything else ends in the catalog.
     """
-    in_the_making = LiveKey.parse(key)
-    if in_the_making is not None and in_the_making.piece is not None:
-        return TakenIn()  # ingest.live looks for them itself
+    if is_piece(key):
+        return TakenIn()
     found = runtime.store.stat(runtime.incoming, key)
     if found is None:
         return TakenIn()  # gone again: an event is only a hint
@@ -57,6 +56,7 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         return TakenIn(arrival.recording_id)
     crash_point("intake:noted")
     try:
+        in_the_making = LiveKey.parse(key)
         if in_the_making is not None:
             return _take_manifest(runtime, in_the_making, found)
         incoming = IncomingKey.parse(key)

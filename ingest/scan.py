@@ -6,7 +6,7 @@ from itertools import islice
 import structlog
 
 from archive.database import now
-from archive.keys import LiveKey
+from archive.keys import is_piece
 from archive.model import Arrival
 from archive.store import StoredObject
 from ingest.engine import Runs
@@ -23,7 +23,10 @@ def scan(runtime: Runtime, runs: Runs) -> int:
     Raises Unavailable when the store or the catalog cannot be asked.
     """
     started = 0
-    for objects in _in_lots(filter(_counts, runtime.store.list(runtime.incoming)), _LOOK_UP_AT_ONCE):
+    seen = (
+        found for found in runtime.store.list(runtime.incoming) if not is_piece(found.key)
+    )  # those are ingest.live's
+    for objects in _in_lots(seen, _LOOK_UP_AT_ONCE):
         known = runtime.catalog.arrivals.among((found.key, found.etag) for found in objects)
         for found in objects:
             if _is_due(known.get((found.key, found.etag))):
@@ -32,12 +35,6 @@ def scan(runtime: Runtime, runs: Runs) -> int:
     if started:
         log.info("scan found objects", count=started)
     return started
-
-
-def _counts(found: StoredObject) -> bool:
-    """Pieces of what is still being made are ingest.live's."""
-    key = LiveKey.parse(found.key)
-    return key is None or key.piece is None
 
 
 def _is_due(arrival: Arrival | None) -> bool:

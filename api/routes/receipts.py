@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Response
 from api.deps import WebDep
 from api.problems import absent
 from api.routes.asking import problems
-from api.schemas import ReceiptOut
+from api.schemas import TicketOut
 
 router = APIRouter(prefix="/api", tags=["录播主机"], responses=problems(404, 503))
 
@@ -18,7 +18,7 @@ Ticket = Annotated[
 
 
 @router.get("/receipt", summary="录像收到了没有")
-def receipt(web: WebDep, response: Response, ticket: Ticket = "") -> ReceiptOut:
+def receipt(web: WebDep, response: Response, ticket: Ticket = "") -> TicketOut:
     """录播主机凭票查询：receiving 还没收全，received 已经安全存好（sha256 是收到的全部内容），refused 收不下（及原因）。
 
     票是上传者自己生成的 256 位随机数；服务器只知道它的散列。不认识的票一律是 404。
@@ -27,4 +27,4 @@ def receipt(web: WebDep, response: Response, ticket: Ticket = "") -> ReceiptOut:
     if found is None:
         raise absent()
     response.headers["Cache-Control"] = "no-store"
-    return ReceiptOut(state=found.state, sha256=found.sha256, reason_zh=found.reason_zh)
+    return TicketOut(state=found.state, sha256=found.sha256, reason_zh=found.reason_zh)
