@@ -55,7 +55,9 @@ def assemble(views: Sequence[ViewParts], out: Path, *, name: str, cancelled: Cal
     for file, view in zip(files, views, strict=True):
         offset = ["-itsoffset", f"{view.late_ms / 1000:.3f}"] if view.late_ms else []
         argv += [*offset, *_READ, "-format_whitelist", "matroska", "-i", hardening.media_url(file)]
-    argv += ["-map", "0:v?", "-map", "0:a?"]
+    # The main view's sound; a screen's recorder that leads may have none.
+    heard = next((number for number, view in enumerate(views) if view.parts[0].probe.audio), 0)
+    argv += ["-map", "0:v?", "-map", f"{heard}:a?"]
     pictures = len(views[0].parts[0].probe.video)
     if len(views) > 1 and pictures:
         argv += ["-metadata:s:v:0", f"title={views[0].view}"]

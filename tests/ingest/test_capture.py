@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from archive.errors import Misconfigured, Unavailable
 from archive.model import Slot
+from archive.store import ObjectStore
 from ingest.capture import recorder as recording_day
 from ingest.capture.config import Config, Source, Video, read_config
 from ingest.capture.fragments import Cutter, NotFragments, whole_bytes
@@ -78,6 +79,15 @@ def test_a_capped_line_carries_no_more_than_its_rate() -> None:
     for _ in range(10):
         bucket.take(8_000)
     assert now[0] - before == pytest.approx(0.64, abs=0.01)
+
+
+def test_what_goes_out_slowly_arrives_whole(seaweed: LiveStore, incoming_bucket: str) -> None:
+    taken: list[int] = []
+    slow = ObjectStore(seaweed.endpoint, seaweed.access_key, seaweed.secret_key, throttle=taken.append)
+    data = bytes(range(256)) * 12_000  # three megabytes
+    slow.hand_in(incoming_bucket, "xinghuo/301/x.part", data)
+    assert (sum(taken), max(taken) <= 8192) == (len(data), True)
+    assert seaweed.connect().get_bytes(incoming_bucket, "xinghuo/301/x.part") == data
 
 
 DAY = date(2026, 9, 1)

@@ -152,6 +152,17 @@ def test_recorders_of_a_room_become_views(ready: Runtime, put: Put, clips: dict[
     assert (joint.room, joint.consent) == ("301", False)
 
 
+def test_a_main_view_without_sound_takes_anothers(ready: Runtime, put: Put, tmp_path: Path) -> None:
+    dumb = make(tmp_path / "dumb.mp4", picture("320x180", seconds=3), x264())
+    heard = make(tmp_path / "heard.mp4", picture("320x240", seconds=3), sound(3), x264())
+    arrive(ready, put, "301-teacher/20260901T0800.mp4", dumb.read_bytes())
+    arrive(ready, put, "301-screen/20260901T0800.mp4", heard.read_bytes())
+    runs = Told()
+    assert joining.join_due(ready, runs) == 1  # pyright: ignore[reportArgumentType]
+    probe = steps.probe_recording(ready, runs.started[0])
+    assert ([track.view for track in probe.video], len(probe.audio)) == (["teacher", "screen"], 1)
+
+
 def test_what_does_not_fit_stays_and_is_asked_about(ready: Runtime, put: Put, clips: dict[str, bytes]) -> None:
     first = arrive(ready, put, "301/20260901T0800-1.mp4", clips["a.mp4"])
     second = arrive(ready, put, "301/20260901T0800-2.mp4", clips["large.mp4"])
