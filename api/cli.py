@@ -19,6 +19,7 @@ from rich.table import Column, Table
 
 from api.gateway_cli import commands as gateway_commands
 from api.recorder_cli import commands as recorder_commands
+from api.schooling import bulk, placing, record, sidecars, timetables
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.log import configure
@@ -37,6 +38,10 @@ transcripts = typer.Typer(help="字幕：版本、比较、退回、导入与导
 app.add_typer(transcripts, name="transcript")
 glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)
 app.add_typer(glossaries, name="glossary")
+app.add_typer(timetables, name="timetable")
+app.add_typer(placing, name="placing")
+app.add_typer(sidecars, name="sidecar")
+app.add_typer(bulk, name="bulk")
 out = Console()
 _REINDEXING = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}
@@ -173,6 +178,9 @@ def consent(
         changed = catalog.lessons.set_consent(lesson, consent=give)
     Runs(chosen.engine_address).process(changed.recording_id, redo=["index"], priority=FRESH)
     out.print(f"《{changed.title}》{'已公开给学生' if give else '不再对学生公开'}", markup=False)
+
+
+app.command("record")(record)
 
 
 @app.command("reject-list")

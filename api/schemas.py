@@ -78,6 +78,14 @@ class DamageOut(_Model):
     reason_zh: str
 
 
+class TicketOut(_Model):
+    """What became of what was sent with a ticket."""
+
+    state: str = Field(description="receiving、received 或 refused")
+    sha256: str = Field(description="已经安全存好的内容的散列；还没收全时为空")
+    reason_zh: str = Field(description="收不下的原因与办法")
+
+
 class PlaybackOut(_Model):
     """Where the player starts. All addresses hold until `expires_at`; then ask again."""
 

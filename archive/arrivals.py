@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, and_, select, tuple_, update
 
 from archive.database import Database, now
 from archive.errors import Absent
-from archive.keys import IncomingKey, shown, source_key
-from archive.model import Arrival, Refusal, Sidecar, lesson_id_of
-from archive.schema import arrival, lesson, recording
+from archive.keys import IncomingKey, shared_room, shown, source_key
+from archive.model import Arrival, Place, Refusal, Sidecar, lesson_id_of
+from archive.schema import arrival, lesson, placement, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +125,16 @@ class Arrivals:
         with self._db.writing() as tx:
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
 
-    def accept(self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar) -> Accepted | Refusal:
-        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused.
+    def accept(
+        self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar, *, as_key: str = ""
+    ) -> Accepted | Refusal:
+        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused. `as_key` is
+        what the recording is called where that is not the object's key.
 
         The arrival must have been noted. Another take of the same school, room, time and part becomes a lesson of its
         own, so that nothing published is ever replaced by a later upload.
         """
-        incoming = IncomingKey.parse(key)
+        incoming = IncomingKey.parse(as_key or key)
         lesson_id = lesson_id_of(recording_id)
         with self._db.writing() as tx:
             known = tx.execute(select(recording).where(recording.c.id == recording_id)).one_or_none()
@@ -147,7 +150,7 @@ class Arrivals:
                 recording.insert().values(
                     id=recording_id,
                     lesson_id=lesson_id,
-                    key=key,
+                    key=as_key or key,
                     source_key=source_key(recording_id, incoming.extension),
                     size_bytes=size_bytes,
                     received_at=now(),
@@ -155,6 +158,7 @@ class Arrivals:
                     take=take,
                 )
             )
+            note_new(tx, recording_id, incoming.room, sidecar)
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
             return Accepted(recording_id, lesson_id, is_new=True)
 
@@ -211,6 +215,20 @@ def _lesson_row(
         "take": take,
         "duration_ms": 0,
     }
+
+
+def note_new(tx: Connection, recording_id: str, room: str, said: Sidecar) -> None:
+    """Where it belongs is found out once its length is known: archive.placements."""
+    shared, view = shared_room(room)
+    row = {
+        "recording_id": recording_id,
+        "state": Place.NEW.value,
+        "room": shared,
+        "view": said.view or view,
+        "parts": said.parts,
+        "told_starts_at": said.starts_at,
+    }
+    tx.execute(placement.insert().values(row))
 
 
 def refusal_of(row: Row[Any], etag: str) -> Refusal | None:

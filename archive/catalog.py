@@ -5,6 +5,10 @@
     encodings   its ladder in the making, task by task
     transcripts what was said in it, edition by edition, and what teachers corrected
     lessons     what people may see
+    timetables  what is taught where and when
+    placements  which of it a recording was found to be
+    lives       recordings that are still being made
+    receipts    what a sender may know of what it sent
     indexing    which lessons are to be indexed anew, and which index is searched
     recorders   schools, rooms, the machines in them, and how each is doing
     hints       where the store's events say that something was put
@@ -19,8 +23,11 @@ from archive.encodings import Encodings
 from archive.hints import Hints
 from archive.indexing import Indexing
 from archive.lessons import Lessons
+from archive.live import Lives, Receipts
 from archive.outputs import Outputs
 from archive.recorders import Recorders
+from archive.placements import Placements
+from archive.timetables import Timetables
 from archive.transcripts import Transcripts
 from archive.uploads import Uploads
 
@@ -35,6 +42,10 @@ class Catalog:
         self.encodings = Encodings(self.database)
         self.transcripts = Transcripts(self.database)
         self.lessons = Lessons(self.database)
+        self.timetables = Timetables(self.database)
+        self.placements = Placements(self.database)
+        self.lives = Lives(self.database)
+        self.receipts = Receipts(self.database)
         self.indexing = Indexing(self.database)
         self.recorders = Recorders(self.database)
         self.hints = Hints(self.database)

@@ -117,7 +117,7 @@ class Lessons:
 
 
 def _seen_by(scope: Scope) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [lesson.c.published_at.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [lesson.c.published_at.is_not(None), lesson.c.superseded_by.is_(None)]
     if scope.consented_only:
         conditions.append(lesson.c.consent.is_(True))
     if scope.schools is not None:
@@ -143,4 +143,5 @@ def _lesson(row: Row[Any]) -> Lesson:
         published_at=row.published_at.replace(tzinfo=UTC) if row.published_at else None,
         searchable_at=row.searchable_at.replace(tzinfo=UTC) if row.searchable_at else None,
         indexed_at=row.indexed_at.replace(tzinfo=UTC) if row.indexed_at else None,
+        superseded_by=row.superseded_by,
     )

@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -72,6 +73,7 @@ lesson = Table(
     Column("searchable_at", DateTime),
     Column("index_edition", Integer),
     Column("indexed_at", DateTime),
+    Column("superseded_by", String(26)),  # another lesson that is shown instead of this one
     UniqueConstraint("school", "room", "started_at", "part", "take"),
     Index(None, "published_at", "started_at"),
     Index(None, "indexed_at"),
@@ -327,4 +329,101 @@ hint = Table(
     Column("key", String(1024), primary_key=True),
     Column("noted_at", DateTime, nullable=False),
     Index(None, "noted_at"),
+)
+
+# One row for each import of a school's timetable. The newest that covers a room and a day counts; taking one back is a mark.
+timetable = Table(
+    "timetable",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("school", String(40), nullable=False),
+    Column("file", String(200), nullable=False),
+    Column("rooms", JSON, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("is_addition", Boolean, nullable=False),
+    Column("made_at", DateTime, nullable=False),
+    Column("undone_at", DateTime),
+    Index(None, "school"),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("timetable_id", Integer, ForeignKey("timetable.id"), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("every_weeks", Integer, nullable=False),
+    Column("starts_min", Integer, nullable=False),
+    Column("ends_min", Integer, nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("grade", String(40), nullable=False),
+    Column("teacher", String(80), nullable=False),
+    Column("programme", String(20), nullable=False),
+    Index(None, "timetable_id", "room", "weekday"),
+)
+
+# How far a room's recorder is ahead of the true time.
+room_clock = Table(
+    "room_clock",
+    metadata,
+    Column("school", String(40), primary_key=True),
+    Column("room", String(40), primary_key=True),
+    Column("offset_ms", Integer, nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("noted_at", DateTime, nullable=False),
+)
+
+# Which lesson of the timetable a recording is, or why nobody knows. Wall clocks of the room but for placed_at.
+placement = Table(
+    "placement",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("view", String(20), nullable=False),
+    Column("parts", Integer),
+    Column("told_starts_at", DateTime),
+    Column("starts_at", DateTime),
+    Column("ends_at", DateTime),
+    Column("slot_at", DateTime),
+    Column("reason_zh", Text),
+    Column("joined_into", String(64)),
+    Column("placed_at", DateTime),
+    Index(None, "state"),
+)
+
+# A recording that is still being made: its pieces lie below `prefix` of the incoming bucket until it is closed. `survey` is
+# what was found out of its first minutes; `worker` makes it playable meanwhile, as long as its `beat_at` is fresh.
+live = Table(
+    "live",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("prefix", String(1024), nullable=False),
+    Column("opened_at", DateTime, nullable=False),
+    Column("grown_at", DateTime, nullable=False),
+    Column("pieces", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("reached_ms", Integer, nullable=False),
+    Column("survey", JSON(none_as_null=True)),
+    Column("worker", String(80)),
+    Column("beat_at", DateTime),
+    Column("closed_at", DateTime),
+    Index(None, "closed_at"),
+    Index(None, "prefix"),
+)
+
+# What a sender may ask for with its ticket, of which only the hash is kept.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("ticket", String(64), primary_key=True),
+    Column("recording_id", String(64)),
+    Column("sha256", String(64)),
+    Column("reason_zh", Text),
+    Column("noted_at", DateTime, nullable=False),
 )

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
     max_recording_bytes: int = Field(20 * 2**30, ge=1, description="接收的最大录像，字节。")
     disk_reserve_bytes: int = Field(512 * 2**20, ge=0, description="工作盘上始终留空的字节数；不足时任务等待。")
 
+    join_after_min: float = Field(
+        10,
+        ge=0,
+        description="一节课的几段或几个画面多久没有新的到，就接成一节课，分钟；说明文件写了 parts 的，到齐就接。",
+    )
+
     sandbox: Literal["auto", "required"] = Field(
         "auto",
         description="处理录像的程序（ffmpeg）在隔离中运行。auto 用本机能做到的最强一级；required 在完全不能隔离时拒绝启动。",

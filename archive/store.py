@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +32,7 @@ from archive.keys import shown
 PART_BYTES = 16 * 2**20  # S3 takes at most 10,000 parts: this allows 160 GiB
 PARALLEL_PARTS = 2  # each holds one part in memory
 READ_BYTES = 256 * 2**10
+_SLOW_READ_BYTES = 8 * 2**10
 
 _CONNECT_S = 3.0
 _READ_S = 60.0  # completing a 20 GiB multipart upload takes a busy server tens of seconds
@@ -111,9 +112,13 @@ class ObjectStore:
         secure: bool = False,
         region: str = "us-east-1",
         read_timeout_s: float = _READ_S,
+        throttle: Callable[[int], None] | None = None,
     ) -> None:
+        """`throttle` is called with a number of bytes before they go out, and returns when they may."""
         self.endpoint = endpoint
-        pool = _CheckedPool(timeout=Timeout(connect=_CONNECT_S, read=read_timeout_s), retries=_RETRY, maxsize=16)
+        pool = _CheckedPool(
+            throttle, timeout=Timeout(connect=_CONNECT_S, read=read_timeout_s), retries=_RETRY, maxsize=16
+        )
         # With the region given the client never asks GetBucketLocation, which a least-privilege key may not.
         self._client = Minio(endpoint, access_key, secret_key, secure=secure, region=region, http_client=pool)
 
@@ -186,6 +191,13 @@ class ObjectStore:
         with _translated(key):
             self._client.put_object(bucket, key, io.BytesIO(data), len(data), content_type=content_type)
         return self._stored(bucket, key, len(data))
+
+    def hand_in(self, bucket: str, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Store bytes with a key that may only write. The server checked their MD5; nothing can be looked up afterwards."""
+        with _translated(key):
+            self._client.put_object(
+                bucket, key, io.BytesIO(data), len(data), content_type=content_type, part_size=max(len(data), 5 * 2**20)
+            )
 
     def get_file(self, bucket: str, key: str, path: Path, *, etag: str | None = None) -> str:
         """Download to `path` and return the sha256 of what was written, in hex.
@@ -285,6 +297,10 @@ class ObjectStore:
 class _CheckedPool(urllib3.PoolManager):
     """Adds Content-MD5 to every body. SeaweedFS takes a body that contradicts its signed sha256, but not its MD5."""
 
+    def __init__(self, throttle: Callable[[int], None] | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._throttle = throttle
+
     def urlopen(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         method: str,
@@ -295,7 +311,24 @@ class _CheckedPool(urllib3.PoolManager):
         body = kw.get("body")
         if isinstance(body, bytes) and body and "Content-MD5" not in kw["headers"]:
             kw["headers"]["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        if isinstance(body, bytes) and body and self._throttle is not None:
+            kw["body"] = _Slowly(body, self._throttle)
         return super().urlopen(method, url, redirect, **kw)
+
+
+class _Slowly(io.BytesIO):
+    """A body that goes out as fast as it may: little by little, so that a capped line is never flooded for a moment."""
+
+    def __init__(self, data: bytes, throttle: Callable[[int], None]) -> None:
+        super().__init__(data)
+        self._throttle = throttle
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = _SLOW_READ_BYTES if size is None or size < 0 else min(size, _SLOW_READ_BYTES)
+        data = super().read(wanted)
+        if data:
+            self._throttle(len(data))
+        return data
 
 
 @contextmanager

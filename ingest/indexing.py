@@ -95,6 +95,8 @@ def index_lessons(runtime: Runtime, lesson_ids: Sequence[str]) -> None:
 def _passages(runtime: Runtime, lesson: Lesson) -> tuple[tuple[Passage, ...], bool]:
     """A lesson's passages, and whether what was said is among them."""
     transcript = runtime.catalog.transcripts.current(lesson.recording_id)
+    if lesson.superseded_by is not None:  # found by the lesson that is shown instead
+        return (), transcript is not None
     return passages_of(lesson, transcript.cues if transcript else ()), transcript is not None
 
 
@@ -104,7 +106,8 @@ def _passages(runtime: Runtime, lesson: Lesson) -> tuple[tuple[Passage, ...], bo
 def wanted(runtime: Runtime) -> set[Seen]:
     """What the index should hold: every lesson that was indexed, visible to whom the catalog says."""
     lessons = runtime.catalog.lessons.every()
-    return {Seen(one.id, clean(one.school), one.consent is True) for one in lessons if one.indexed_at is not None}
+    shown = [one for one in lessons if one.indexed_at is not None and one.superseded_by is None]
+    return {Seen(one.id, clean(one.school), one.consent is True) for one in shown}
 
 
 def mend(runtime: Runtime) -> int:

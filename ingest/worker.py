@@ -20,7 +20,7 @@ from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
-from ingest import engine, indexing, workspace
+from ingest import engine, indexing, joining, live, workspace
 from ingest.inbox import start_hinted
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
@@ -33,6 +33,8 @@ log = structlog.get_logger()
 _WAKE_EVERY_S = 2.0
 _HINTS_EVERY_S = 0.25
 _CATCH_UP_EVERY_S = 60.0
+_JOIN_EVERY_S = 20.0
+_LIVE_EVERY_S = 2.0
 _SWEEP_EVERY_S = 3600.0
 
 
@@ -70,6 +72,8 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_SWEEP_EVERY_S, stop, "tidy uploads", lambda: tidy_uploads(runtime))
         _every(_HINTS_EVERY_S, stop, "hints", lambda: start_hinted(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "assemble", lambda: assemble_handed_in(runtime, runs))
+        _every(_LIVE_EVERY_S, stop, "live", lambda: _go_on(runtime, runs, name))
+        _every(_JOIN_EVERY_S, stop, "join", lambda: joining.join_due(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
         stop.wait()
@@ -150,7 +154,13 @@ def _keep_lease(lease: engine.Lease) -> None:
         log.warning("took over from a dead worker", executor=name)
 
 
+def _go_on(runtime: Runtime, runs: engine.Runs, worker: str) -> None:
+    for recording_id in live.advance_all(runtime, worker):
+        runs.process(recording_id)
+
+
 def _sweep(runtime: Runtime) -> None:
+    live.tidy(runtime)
     removed = workspace.sweep(runtime, keep=set(runtime.catalog.outputs.unfinished()))
     if removed:
         log.info("swept the work disk", removed=removed)

@@ -103,6 +103,8 @@ def lesson(
     t: Annotated[str, Query(max_length=40)] = "",
     q: Annotated[str, Query(max_length=1000)] = "",
 ) -> Response:
+    if lesson.superseded_by is not None:
+        return RedirectResponse(f"/lesson/{lesson.superseded_by}", 303)
     playable = web.playables.of(lesson.id)
     if playable is None:
         arriving = of_recording(web, web.catalog.outputs.recording(lesson.recording_id))
@@ -137,7 +139,10 @@ def consent(lesson: ConsentLesson, web: WebDep, consent: Annotated[str, Form()] 
 
 @router.get("/arrivals")
 def arrived(request: Request, viewer: Operator, web: WebDep) -> Response:
-    return web.pages.page(request, "arrivals.html", viewer, arrivals=arrivals(web), stages_zh=STAGES_ZH)
+    unplaced = web.catalog.placements.count_unmatched()
+    return web.pages.page(
+        request, "arrivals.html", viewer, arrivals=arrivals(web), stages_zh=STAGES_ZH, unplaced=unplaced
+    )
 
 
 @router.get("/favicon.ico")

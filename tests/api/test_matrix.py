@@ -27,6 +27,7 @@ OPEN = {
     ("GET", "/api/docs"): (200, 200, 200),
     ("GET", "/api/openapi.json"): (200, 200, 200),
     ("HEAD", "/api/openapi.json"): (200, 200, 200),
+    ("GET", "/api/receipt"): (404, 404, 404),  # without a ticket; no role makes one
     ("POST", "/hooks/store"): (401, 401, 401),  # neither code is the store's token
 }
 BROWSE = {
@@ -48,6 +49,8 @@ OPERATE = {
     ("POST", "/api/uploads"): (401, 403, 422),  # without a body
     ("GET", "/api/uploads/{upload_id}"): (401, 403, 404),
     ("POST", "/api/uploads/{upload_id}/finish"): (401, 403, 404),
+    ("GET", "/placing"): (303, 403, 200),
+    ("POST", "/placing"): (303, 403, 422),  # without saying which recording
 }
 # Those of one lesson, for one that students may watch; for any other the student's is 404.
 WATCH = {
