@@ -83,9 +83,9 @@ class MeiliIndex:
         newest = max((document.generation for document in known), default=0)
         generation = max(time.time_ns() // 1000, newest + 1)  # whatever other clocks say
         documents = (
-            document_of(lesson_id, generation, number, passage, terms)
+            document_of(lesson_id, generation, number, one)
             for lesson_id, passages in lessons.items()
-            for number, (passage, terms) in enumerate(passages)
+            for number, one in enumerate(passages)
         )
         for batch in _batches(documents):
             with _translated():

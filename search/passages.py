@@ -9,13 +9,13 @@ passage keeps where in its text each cue starts. A pause of PAUSE_MS ends a wind
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archive.model import Cue, Lesson, Programme
 from search.words import clean
 
 # Raise it whenever words, sounds, passages or an index's schema change: older indexes are then known to be old.
-EDITION = 2
+EDITION = 3
 
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
@@ -24,8 +24,7 @@ PAUSE_MS = 8_000
 Kind = Literal["title", "said"]
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(NamedTuple):
     """From this character of a passage's text on, the lesson is at `start_ms`."""
 
     offset: int

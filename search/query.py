@@ -8,6 +8,7 @@ of any length, is an error.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 
 from archive.model import Programme, Scope
@@ -111,6 +112,8 @@ class Query:
     def admitting(self) -> Callable[[Passage], bool]:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
         filters, ranges = [*self.filters.items()], [*self.ranges.items()]
+        if not filters and not ranges and self.is_written is None:
+            return lambda passage: admits(self.scope, passage)
 
         def admitted(passage: Passage) -> bool:
             return (
@@ -175,6 +178,11 @@ class Plan:
         return sum(len(piece.words) for piece in self.pieces) > 1
 
     @property
+    def is_one_row(self) -> bool:
+        """Whether it is there, as it is written, just where it stands in a row."""
+        return not self.is_scattered and not self.stretches
+
+    @property
     def spelled(self) -> bool:
         """Whether letters are read as something else: as pinyin, or as initials."""
         return any(piece.spelled or piece.initials for piece in self.pieces)
@@ -184,7 +192,9 @@ class Plan:
 _Term = tuple[tuple[Word, ...], ...]
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Plan:
+    """Remembered, for one request asks several times what its text means."""
     terms = _terms(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS]))
     spelled, written = _spelled_apart(terms)
     content = [run for term in written for run in _without_fillers(term)]

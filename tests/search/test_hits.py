@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from search import words
 from search.hits import Candidate, Hit, Results, by_lesson, hit_of
-from search.index import candidate_of, record_of, terms_of
+from search.index import candidate_of, ready_one
 from search.passages import Jump, Passage
 from search.query import parse
 from tests.search.engines import passage, patiently
@@ -17,7 +17,7 @@ def match(query: str, text: str, *jumps: Jump) -> Hit | None:
 
 def candidate(known: Passage) -> Candidate:
     """The passage as an engine gives it back."""
-    return candidate_of(record_of(known, terms_of(known)), 1.0)
+    return candidate_of(ready_one(known).record, 1.0)
 
 
 def marked(query: str, text: str) -> list[str]:

@@ -112,6 +112,15 @@ def test_whole_words_are_the_units_in_order(text: str) -> None:
 
 @given(texts)
 @patiently
+def test_a_text_taken_apart_at_once_is_the_same_units_and_words(text: str) -> None:
+    parts = words.parts(text)
+    assert list(map(words.Unit, parts.units, parts.starts, parts.ends)) == list(words.units(text))
+    assert parts.words == [word.text for word in words.cut(text)]
+    assert parts.whole == [word.text for word in words.cut(text) if not word.part]
+
+
+@given(texts)
+@patiently
 def test_folding_what_is_folded_changes_nothing(text: str) -> None:
     once = " ".join(folded(text))
     assert " ".join(folded(once)) == once
