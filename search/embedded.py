@@ -33,12 +33,14 @@ from search.index import (
 )
 from search.passages import Passage
 from search.query import Query, Sort
+from search.turns import Turns
 from search.words import clean
 
 WHAT = "搜索索引"
 
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _READ_AT_ONCE = 8
+_AT_ONCE = 2  # searches: the engine's half of each needs no Python, so two keep it and a second core busy
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
 _LOCK_POLL_S = 0.02
 
@@ -50,6 +52,7 @@ class TantivyIndex:
         self._path = path
         self._folder = path / name
         self._reading = threading.Lock()
+        self._turns = Turns(_AT_ONCE)
         self._index: tantivy.Index | None = None
         self._seen: tuple[int, int, int] | None = None  # which meta.json the reader has loaded
 
@@ -71,12 +74,13 @@ class TantivyIndex:
         self.replace(lesson_id, ())
 
     def search(self, query: Query) -> Results:
-        searcher = self._searcher()
-        if searcher is None:
-            return Results()
-        return answer(
-            query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
-        )
+        with self._turns:
+            searcher = self._searcher()
+            if searcher is None:
+                return Results()
+            return answer(
+                query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
+            )
 
     def seen(self) -> set[Seen]:
         searcher = self._searcher()
