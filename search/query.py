@@ -240,11 +240,14 @@ def _is_pinyin(term: _Term) -> bool:
 
 
 def _without_fillers(term: _Term) -> list[_Term]:
+    if len(term) == 1:
+        return [] if term[0][-1].text in FILLERS else [term]
     return [tuple(run) for filler, run in groupby(term, _is_filler) if not filler]
 
 
 def _is_filler(group: tuple[Word, ...]) -> bool:
-    return group[-1].text in FILLERS
+    """Within a stretch, where letters are no word of their own: the a of a平方 is asked for."""
+    return group[-1].text in FILLERS and words.is_han(group[-1].text)
 
 
 def _units(term: _Term) -> tuple[str, ...]:

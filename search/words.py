@@ -1,6 +1,7 @@
 """Text as search sees it: folded, then cut into units and words that remember their place in the original.
 
-Folded is: small letters, half width, simplified characters, no accents, numbers as they are read aloud (32 is 三十二).
+Folded is: small letters, half width, simplified characters, no accents, numbers and formulas as they are read aloud (32 is
+三十二, a² is a平方).
 
 Passages and queries go through these same functions, so what is done to one is done to the other. Offsets are into the
 original string, in characters, and never fall inside a character that a reader sees as one (a letter and its accents).
@@ -19,6 +20,7 @@ from typing import NamedTuple, cast
 
 import rjieba
 
+from search import formulas
 from search.numerals import numbers_in
 
 _TERM_FREQUENCY = 300  # a term is then cut whole, and stays far below everyday speech
@@ -33,6 +35,9 @@ _PLAIN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fffA-Za-z0-9\s，。、？！：�
 _JOINER = "\u200d"
 _TWO = re.compile("两(?=[百千万亿])")
 _DIGIT = re.compile("[0-9]")
+
+
+_Folded = tuple[str, Sequence[int], Sequence[int]]
 
 
 class Unit(NamedTuple):  # not a dataclass: a search makes thousands, and this took a third off it
@@ -168,20 +173,24 @@ def _whole(pieces: Sequence[tuple[str, int, int]]) -> list[int]:
     return whole
 
 
-def _fold(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+def _fold(text: str) -> _Folded:
     """The folded text and, for each of its characters, where in the original its character starts and ends."""
     folded, starts, ends = _fold_characters(text)
-    folded = _TWO.sub("二", folded.translate(_simplified()))
-    return _fold_numbers(folded, starts, ends) if _DIGIT.search(folded) else (folded, starts, ends)
+    made = _TWO.sub("二", folded.translate(_simplified())), starts, ends
+    for readings in (*formulas.steps(made[0]), *([numbers_in] if _DIGIT.search(made[0]) else [])):
+        made = _read(*made, readings(made[0]))
+    return made
 
 
-def _fold_numbers(folded: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[str, Sequence[int], Sequence[int]]:
-    """Every character of a number's reading stands where the whole number stands."""
+def _read(folded: str, starts: Sequence[int], ends: Sequence[int], readings: Sequence[tuple[int, int, str]]) -> _Folded:
+    """With what is read otherwise than it is written; every character of a reading stands where all that is read stands."""
+    if not readings:
+        return folded, starts, ends
     read: list[str] = []
     firsts: list[int] = []
     lasts: list[int] = []
     done = 0
-    for start, end, reading in numbers_in(folded):
+    for start, end, reading in readings:
         read += [folded[done:start], reading]
         firsts += [*starts[done:start], *[starts[start]] * len(reading)]
         lasts += [*ends[done:start], *[ends[end - 1]] * len(reading)]
@@ -232,8 +241,12 @@ def _is_mark(character: str) -> bool:
 @lru_cache(maxsize=1 << 15)
 def _folded(character: str) -> str:
     """Full width to half, capitals to small, compatibility forms to plain (㎡ to m2); marks that fit no letter go."""
+    if character in formulas.SIGNS:
+        return formulas.SIGNS[character]
+    if unicodedata.decomposition(character[0]).startswith("<super>") and unicodedata.digit(character[0], -1) >= 0:
+        return f"^{unicodedata.digit(character[0])}"  # x² is x^2
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
-    return "".join(c for c in plain if not _is_mark(c) and c != "^")  # x^2 is x²
+    return "".join(c for c in plain if not _is_mark(c))
 
 
 @cache
