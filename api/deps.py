@@ -30,14 +30,13 @@ _LESSON_ID = re.compile(r"[a-z2-7]{26}")
 
 
 class Runs(Protocol):
-    """What the web may ask of the pipeline. Both requests are hints: quick, idempotent; they may raise Unavailable."""
+    """What the web may ask of the pipeline: a hint, quick and idempotent; it may raise Unavailable.
+
+    That a lesson is to be indexed anew nobody asks of it: an order for that is written with the change itself.
+    """
 
     def arrived(self, bucket: str, key: str) -> None:
         """Something may have been put at `key`. Whether it was, and what it is, the pipeline looks up itself."""
-        ...
-
-    def reindex(self, lesson_id: str) -> None:
-        """What is known of the lesson has changed: its passages are to be made anew."""
         ...
 
     def pulse(self) -> dict[str, bool]:

@@ -54,10 +54,6 @@ class ServedRuns:
         if bucket == self._runtime.incoming:
             self._runs.arrived(key)
 
-    def reindex(self, lesson_id: str) -> None:
-        lesson = self._runtime.catalog.lessons.get(lesson_id)
-        self._runs.process(lesson.recording_id, redo=["index"], priority=engine.FRESH)
-
     def pulse(self) -> dict[str, bool]:
         """For /health: nothing about lessons, only whether the parts answer."""
         return {"worker": bool(living(self._runtime.catalog.database, self._runtime.settings.lease_ttl_s))}

@@ -198,7 +198,7 @@ def _piece_in(piece: Piece, row: Candidate, within: int) -> list[_Found]:
     if piece.initials and (short := list(_by_initials(piece.initials, row))):
         return [_Found(short, "initials")]
     if alike := _sounding(piece.whole, row, piece):
-        return [_Found(alike, "sound")]
+        return [_Found(alike, "initials" if piece.initials else "sound")]
     each = [_places(word.units, row.units) or _sounding(word, row, piece) for word in apart]
     if words_alike := _all_of(each):
         return [_Found(places, "sound") for places in words_alike]
@@ -235,7 +235,7 @@ def _nearly(wanted: Row, row: Candidate) -> _Found | None:
 
 def _sounding(wanted: Row, row: Candidate, piece: Piece) -> list[Stretch]:
     alike = [place for reading in wanted.readings for place in _places(reading.sounds, row.sounds)]
-    return [place for place in alike if piece.spelled or not _is_everyday(row, place)]
+    return [place for place in alike if piece.spelled or piece.initials or not _is_everyday(row, place)]
 
 
 def _by_initials(letters: str, row: Candidate) -> Iterator[Stretch]:

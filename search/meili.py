@@ -46,7 +46,7 @@ _SETTINGS: Mapping[str, Any] = {
     "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
         "consent", "generation", "grade", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
-        "started_on", "subject", "teacher",
+        "started_on", "subject", "teacher", "term",
     ],
     "sortableAttributes": ["started_on"],
     "rankingRules": ["words", "sort", "weight:desc", "proximity", "exactness"],

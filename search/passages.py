@@ -8,6 +8,7 @@ passage keeps where in its text each cue starts. A pause of PAUSE_MS ends a wind
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ EDITION = 3
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
 PAUSE_MS = 8_000
+_SPRING_FROM, _AUTUMN_FROM = 2, 8  # months: schools begin after the spring festival, and on the first of September at the latest
 
 Kind = Literal["title", "said"]
 
@@ -51,6 +53,7 @@ class Passage:
     started_on: int = 0  # the day as a number: 20260901
     lesson_ms: int = 0
     is_written: bool = False  # whether there are words of the lesson besides its title
+    term: str = ""  # of the school year, see `term_of`
     jumps: tuple[Jump, ...] = ()
 
     def jump_ms(self, offset: int) -> int:
@@ -59,6 +62,13 @@ class Passage:
             if jump.offset <= offset:
                 return jump.start_ms
         return self.start_ms
+
+
+def term_of(day: date) -> str:
+    """The half of the school year: 2026-autumn is from August 2026 to January 2027, 2027-spring is what follows."""
+    if day.month >= _AUTUMN_FROM:
+        return f"{day.year}-autumn"
+    return f"{day.year}-spring" if day.month >= _SPRING_FROM else f"{day.year - 1}-autumn"
 
 
 def passages_of(lesson: Lesson, cues: Sequence[Cue]) -> tuple[Passage, ...]:
@@ -130,4 +140,5 @@ def _about(lesson: Lesson, *, is_written: bool) -> Passage:
         started_on=int(f"{lesson.started_at:%Y%m%d}"),
         lesson_ms=lesson.duration_ms,
         is_written=is_written,
+        term=term_of(lesson.started_at),
     )

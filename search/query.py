@@ -6,7 +6,7 @@ of any length, is an error.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import groupby
@@ -32,7 +32,7 @@ FILLERS = frozenset(_FILLERS.split())
 
 
 # Passages are filtered by these being equal; engines keep a field for each.
-FILTERED = ("subject", "grade", "school", "programme", "teacher", "language")
+FILTERED = ("subject", "grade", "school", "programme", "teacher", "language", "term")
 
 STUDENTS = Scope()
 STAFF = Scope(consented_only=False)
@@ -80,6 +80,7 @@ class Query:
     offset: int = 0
     teacher: str = ""
     language: str = ""
+    term: str = ""
     started_on: Between = Between()
     lesson_ms: Between = Between()
     is_written: bool | None = None
@@ -143,7 +144,8 @@ class Piece:
     """Something to find: the whole of it in a row or, where it was said otherwise, all of its words anywhere.
 
     `terms` are its words with the shorter ones inside them, for engines to rank by. `spelled`: letters were read as pinyin.
-    `initials`: letters that are no pinyin, and may be the first ones of a word's syllables (ggdl).
+    `initials`: letters that are no pinyin, and may be the first ones of a word's syllables (ggdl); the readings of `whole` are
+    then of the terms that have them.
     """
 
     whole: Row
@@ -258,13 +260,20 @@ def _piece(term: _Term) -> Piece:
     every = [word for group in term for word in group]
     heard = sounds.sounds_of(every)
     whole = _row(term)
+    initials = sounds.initials_typed(every[0].text) if len(every) == 1 else ""
+    if initials:
+        whole = replace(whole, readings=tuple(map(_heard, sounds.meant_by_initials(initials))))
     return Piece(
         whole=whole,
         words=tuple(dict.fromkeys(_row((group,)) for group in term)),
         terms=tuple(dict.fromkeys(word.text for word in every)),
-        spelled=bool(whole.readings) and whole.readings[0].sounds != heard,
-        initials=sounds.initials_typed(every[0].text) if len(every) == 1 else "",
+        spelled=not initials and bool(whole.readings) and whole.readings[0].sounds != heard,
+        initials=initials,
     )
+
+
+def _heard(term: str) -> Heard:
+    return near.heard(words.unit_texts(term), sounds.of_word(term))
 
 
 def _row(term: _Term) -> Row:

@@ -73,7 +73,15 @@ def test_text_folds_to_units(written: str, plain: list[str]) -> None:
 
 def test_units_know_their_place_in_the_original() -> None:
     text = "5㎡ cafe\u0301 ① 勾"
-    assert [text[unit.start : unit.end] for unit in words.units(text)] == ["5", "㎡", "㎡", "㎡", "cafe\u0301", "①", "勾"]
+    assert [text[unit.start : unit.end] for unit in words.units(text)] == [
+        "5",
+        "㎡",
+        "㎡",
+        "㎡",
+        "cafe\u0301",
+        "①",
+        "勾",
+    ]
 
 
 def test_words_are_cut_for_search_and_know_which_are_parts() -> None:
