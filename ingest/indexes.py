@@ -40,6 +40,9 @@ class LiveIndex:
     def search(self, query: Query) -> Results:
         return self.live().search(query)
 
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        return self.live().lessons_saying(query, limit)
+
     def seen(self) -> set[Seen]:
         return self.live().seen()
 

@@ -14,12 +14,13 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import tantivy
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
-from search.embedded_terms import SCHEMA, document_of, query_of
+from search.embedded_terms import SCHEMA, document_of, query_of, written_query
 from search.hits import Results
 from search.index import (
     NAME,
@@ -32,7 +33,7 @@ from search.index import (
     ready,
 )
 from search.passages import Passage
-from search.query import Query, Sort
+from search.query import Query, Sort, parse
 from search.turns import Turns
 from search.words import clean
 
@@ -40,6 +41,7 @@ WHAT = "搜索索引"
 
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
 _READ_AT_ONCE = 8
+_PASSAGES_SAYING = 10  # of a lesson, more or less, say what it is about
 _AT_ONCE = 2  # searches: the engine's half of each needs no Python, so two keep it and a second core busy
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
 _LOCK_POLL_S = 0.02
@@ -81,6 +83,19 @@ class TantivyIndex:
             return answer(
                 query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
             )
+
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        with self._turns, _translated():
+            searcher: Any = self._searcher()  # the library's types leave out counts, and what aggregations are
+            plan = parse(query.text)
+            if searcher is None or not plan.pieces or query.is_impossible:
+                return []
+            written = written_query(plan, query)
+            if searcher.search(written, 1, count=True).count > limit * _PASSAGES_SAYING:
+                return None  # sooner known than the lessons
+            asked = {"lessons": {"terms": {"field": "lesson_id", "size": limit + 1}}}
+            buckets = searcher.aggregate(written, asked)["lessons"]["buckets"]
+            return [bucket["key"] for bucket in buckets] if len(buckets) <= limit else None
 
     def seen(self) -> set[Seen]:
         searcher = self._searcher()

@@ -92,6 +92,13 @@ def query_of(plan: Plan, tier: Tier, query: Query) -> TantivyQuery:
     return TantivyQuery.boolean_query(clauses)
 
 
+def written_query(plan: Plan, query: Query) -> TantivyQuery:
+    """All passages that have the query as it is written, in no order."""
+    required, refused = _filters(query)
+    clauses = [(Occur.Must, one) for one in [*required, *(_as_written(piece) for piece in plan.pieces)]]
+    return _unscored(TantivyQuery.boolean_query(clauses + [(Occur.MustNot, one) for one in refused]))
+
+
 def _filters(query: Query) -> tuple[list[TantivyQuery], list[TantivyQuery]]:
     """What must and what must not be. What nearly every passage has is asked for by what few have: that is sooner done."""
     required = [_term(name, value) for name, value in query.filters.items()]

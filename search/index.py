@@ -60,6 +60,12 @@ class SearchIndex(Protocol):
 
     def search(self, query: Query) -> Results: ...
 
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        """The ids of all lessons that have the query as it is written, to be counted; None where there are more than
+        `limit`, or where this engine cannot tell.
+        """
+        ...
+
     def seen(self) -> "set[Seen]":
         """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
         ...
@@ -177,10 +183,7 @@ def answer(query: Query, propose: Propose) -> Results:
     plan = parse(query.text)
     offset = max(query.offset, 0)
     limit = min(query.limit, MAX_HITS - offset)
-    impossible = (
-        any(words.clean(value) != value for value in query.filters.values()) or query.scope.schools == frozenset()
-    )
-    if not plan.pieces or limit <= 0 or impossible:
+    if not plan.pieces or limit <= 0 or query.is_impossible:
         return Results()
     need = offset + limit + 1
     hits = _hits(plan, query, propose, "row", need, {})

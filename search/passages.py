@@ -21,7 +21,10 @@ EDITION = 3
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
 PAUSE_MS = 8_000
-_SPRING_FROM, _AUTUMN_FROM = 2, 8  # months: schools begin after the spring festival, and on the first of September at the latest
+_SPRING_FROM, _AUTUMN_FROM = (
+    2,
+    8,
+)  # months: schools begin after the spring festival, and on the first of September at the latest
 
 Kind = Literal["title", "said"]
 
@@ -65,10 +68,10 @@ class Passage:
 
 
 def term_of(day: date) -> str:
-    """The half of the school year: 2026-autumn is from August 2026 to January 2027, 2027-spring is what follows."""
+    """The half of the school year: 2026-1 is from August 2026 to January 2027, 2026-2 is what follows until July."""
     if day.month >= _AUTUMN_FROM:
-        return f"{day.year}-autumn"
-    return f"{day.year}-spring" if day.month >= _SPRING_FROM else f"{day.year - 1}-autumn"
+        return f"{day.year}-1"
+    return f"{day.year - 1}-{2 if day.month >= _SPRING_FROM else 1}"
 
 
 def passages_of(lesson: Lesson, cues: Sequence[Cue]) -> tuple[Passage, ...]:

@@ -107,6 +107,11 @@ class Query:
             if between != Between()
         }
 
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no passage can pass: no engine need be asked, and some would not take such values."""
+        return any(words.clean(value) != value for value in self.filters.values()) or self.scope.schools == frozenset()
+
     def admits(self, passage: Passage) -> bool:
         return self.admitting()(passage)
 

@@ -35,6 +35,7 @@ BROWSE = {
     ("GET", "/api/lessons"): (401, 200, 200),
     ("GET", "/api/shelf"): (401, 200, 200),
     ("GET", "/api/search"): (401, 200, 200),
+    ("GET", "/api/search/shelf"): (401, 200, 200),
     ("GET", "/api/suggest"): (401, 200, 200),
 }
 OPERATE = {
@@ -122,7 +123,7 @@ def ask(client: TestClient, method: str, template: str, lesson_id: str) -> int:
     }
     asked = bodies.get(path.rpartition("/")[2]) if method == "POST" and "/api/" in path else None
     body: dict[str, Any] = {"json": asked} if asked is not None else {}
-    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest")) else {}
+    params = {"q": "勾股定理"} if path.endswith(("/search", "/suggest", "/search/shelf")) else {}
     return client.request(method, path, params=params, **body).status_code
 
 
