@@ -24,6 +24,7 @@ from archive.catalog import Catalog
 from archive.model import Lesson
 from archive.settings import Settings
 from archive.store import ObjectStore
+from ingest import lexicon
 from search.index import SearchIndex
 
 _LESSON_ID = re.compile(r"[a-z2-7]{26}")
@@ -84,7 +85,7 @@ def web_of(parts: Parts) -> Web:
         playables=Playables(parts.catalog, parts.clock),
         media=Media(parts.store, parts.settings.media_bucket, parts.clock),
         pages=Pages(),
-        names=Names(parts.catalog, parts.clock),
+        names=Names(parts.catalog, parts.clock, lambda: lexicon.refresh(parts.settings)),
     )
 
 

@@ -30,7 +30,7 @@ from archive import sandbox
 from archive.errors import Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
-from ingest import engine
+from ingest import engine, lexicon
 from ingest.engine import Runs, living
 from ingest.runtime import Runtime, open_runtime
 from ingest.worker import only_one
@@ -78,7 +78,7 @@ def serve(settings: Settings) -> None:
         if store:
             _watch(store.pid, server, lost)
         stack.callback(withdraw, settings.home)
-        _warm_later()
+        _warm_later(settings)
         _announce(server, settings, Serving(address, endpoint, os.getpid()))
         server.run(sockets=[listener])
         if lost.is_set():
@@ -137,9 +137,14 @@ def _watch(pid: int, server: uvicorn.Server, lost: threading.Event) -> None:
     threading.Thread(target=wait, name="watch", daemon=True).start()
 
 
-def _warm_later() -> None:
+def _warm_later(settings: Settings) -> None:
     """The first search would wait for the dictionaries (3 s of CPU). Not at once: starting has better uses for the CPU."""
-    timer = threading.Timer(_WARM_AFTER_S, warm)
+
+    def load() -> None:
+        lexicon.refresh(settings)
+        warm()
+
+    timer = threading.Timer(_WARM_AFTER_S, load)
     timer.daemon = True
     timer.start()
 

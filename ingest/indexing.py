@@ -21,6 +21,8 @@ from archive.crash import crash_point
 from archive.errors import Unavailable
 from archive.indexing import Build, Order
 from archive.model import Lesson
+from archive.settings import Settings
+from ingest import lexicon
 from ingest.indexes import POINTER_S
 from ingest.runtime import Runtime
 from search.index import NAME, Ready, SearchIndex, Seen, ready, warm
@@ -88,6 +90,7 @@ def carry_out(runtime: Runtime, orders: Sequence[Order]) -> int:
 
 def index_lessons(runtime: Runtime, lesson_ids: Sequence[str]) -> None:
     """Replaces their passages. While a transcript is still to come, title and teacher can be found already."""
+    lexicon.refresh(runtime.settings)
     lessons = [runtime.catalog.lessons.get(lesson_id) for lesson_id in lesson_ids]
     made = {lesson.id: _passages(runtime.catalog, lesson) for lesson in lessons}
     runtime.index.replace_many({lesson_id: ready(passages) for lesson_id, (passages, _) in made.items()})
@@ -138,6 +141,7 @@ def reindex(runtime: Runtime, on_progress: Progress) -> int:
     Cut off at any moment, it goes on from its last commit when it is called again. Raises Unavailable; the live index is
     then what it was. One process at a time.
     """
+    lexicon.refresh(runtime.settings)
     indexing = runtime.catalog.indexing
     build = indexing.begin(EDITION)
     index = runtime.index.named(build.name)
@@ -222,8 +226,8 @@ def _workers(runtime: Runtime, lessons: int) -> Generator[Executor | None]:
     if lessons < _WORTH_PROCESSES:
         yield None
         return
-    address = runtime.settings.catalog_address
-    with ProcessPoolExecutor(_PROCESSES, get_context("spawn"), initializer=_begin, initargs=(address,)) as pool:
+    settings = runtime.settings
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn"), initializer=_begin, initargs=(settings,)) as pool:
         yield pool
 
 
@@ -232,10 +236,11 @@ _Made = tuple[str, datetime | None, list[Ready]]  # a lesson, when it had been i
 _opened: list[Catalog] = []  # of a process that cuts
 
 
-def _begin(address: str) -> None:
+def _begin(settings: Settings) -> None:
     """In a process of its own: it reads the catalog itself, for a lesson's cues take long to hand over."""
+    lexicon.refresh(settings)
     warm()
-    _opened.append(Catalog(address))
+    _opened.append(Catalog(settings.catalog_address))
 
 
 def _cut(lesson_ids: Sequence[str]) -> list[_Made]:

@@ -146,10 +146,16 @@ def ready_one(passage: Passage) -> Ready:
     )
 
 
+def learn(terms: Iterable[str]) -> None:
+    """These are words from now on, besides those of the subjects, in place of what was learnt before."""
+    if words.learn(terms):
+        parse.cache_clear()
+
+
 def warm() -> None:
     """Load the dictionaries now (some 3 s of CPU), so that the first search need not wait. Safe from any thread."""
     sounds.readings(sounds.syllables("勾股dingli"))
-    suggest.curriculum()
+    suggest.known()
 
 
 def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:

@@ -80,10 +80,10 @@ def initials_typed(letters: str) -> str:
     return letters if fits and not spellings(letters) else ""
 
 
-@cache
-def _terms_by_initials() -> dict[str, list[str]]:
+@lru_cache(maxsize=1)
+def _terms_by_initials(terms: tuple[str, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for term in words.curriculum():
+    for term in terms:
         if words.is_han(term):
             found.setdefault(initials(term), []).append(term)
     return found
@@ -93,7 +93,7 @@ def meant_by_initials(letters: str) -> tuple[str, ...]:
     """The terms of the subjects that have these initials. They are then looked for by their sound, also where the recogniser
     misheard them and no word with these initials is left.
     """
-    return tuple(_terms_by_initials().get(letters, ())[:MAX_READINGS])
+    return tuple(_terms_by_initials(words.terms()).get(letters, ())[:MAX_READINGS])
 
 
 def _without_tones(letters: str) -> str:
