@@ -5,6 +5,7 @@ and are found as soon as it is back. Building an index takes nothing away from a
 one holds what the catalog holds, and answers.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -12,7 +13,8 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 import structlog
 
@@ -238,9 +240,18 @@ _opened: list[Catalog] = []  # of a process that cuts
 
 def _begin(settings: Settings) -> None:
     """In a process of its own: it reads the catalog itself, for a lesson's cues take long to hand over."""
+    Thread(target=_end_with_parent, name="parent", daemon=True).start()
     lexicon.refresh(settings)
     warm()
     _opened.append(Catalog(settings.catalog_address))
+
+
+def _end_with_parent() -> None:
+    """A worker that is killed must not leave us waiting for work for ever: we hold an end of our own pipe open."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _cut(lesson_ids: Sequence[str]) -> list[_Made]:

@@ -17,6 +17,9 @@ from search.words import clean
 
 # Raise it whenever words, sounds, passages or an index's schema change: older indexes are then known to be old.
 EDITION = 3
+# Editions whose indexes this release can search and write too, the newest first: those with the same fields and records. One
+# is searched after an upgrade until this edition's is built. Empty it whenever fields or records change.
+OLDER_EDITIONS: tuple[int, ...] = ()
 
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
