@@ -132,7 +132,14 @@ def _cut(lessons_of: dict[str, Sequence[Passage]]) -> tuple[float, dict[str, lis
 
 
 def _as_of(lesson_id: str, made: Sequence[Ready]) -> list[Ready]:
-    return [one._replace(lesson_id=lesson_id, record=one.record.replace(one.lesson_id, lesson_id)) for one in made]
+    return [
+        one._replace(
+            lesson_id=lesson_id,
+            id=one.id.replace(one.lesson_id, lesson_id),
+            record=one.record.replace(one.lesson_id, lesson_id),
+        )
+        for one in made
+    ]
 
 
 def alone(index: TantivyIndex, texts: Sequence[str]) -> float:

@@ -25,7 +25,7 @@ _SAID_ONCE_UNITS = 6  # a longer row is a sentence: how often it is said in one 
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
-    for name in ("seen", "kind"):
+    for name in ("id", "seen", "kind"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in ("lesson_id", *FILTERED):  # fast: lessons are counted by them
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
@@ -45,6 +45,7 @@ SCHEMA = _schema()
 
 def document_of(ready: Ready) -> tantivy.Document:
     return tantivy.Document(
+        id=ready.id,
         lesson_id=ready.lesson_id,
         seen=json.dumps([ready.lesson_id, ready.filters["school"], ready.consent]),
         kind=ready.kind,

@@ -101,6 +101,7 @@ class Ready(NamedTuple):
     pairs. `filtered` has a value for each of FILTERED. `record` is what `candidate_of` reads.
     """
 
+    id: str
     lesson_id: str
     kind: Kind
     consent: bool
@@ -129,6 +130,7 @@ def ready_one(passage: Passage) -> Ready:
     parts = words.parts(passage.text)
     heard = list(chain.from_iterable(map(sounds.of_word, parts.whole)))
     return Ready(
+        id=clean(passage.id),
         lesson_id=clean(passage.lesson_id),
         kind=passage.kind,
         consent=passage.consent,
