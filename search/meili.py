@@ -45,7 +45,7 @@ _SETTINGS: Mapping[str, Any] = {
     "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
     "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
-        "consent", "generation", "grade", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
+        "consent", "generation", "grade", "is_first", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
         "started_on", "subject", "teacher", "term",
     ],
     "sortableAttributes": ["started_on"],
@@ -107,7 +107,8 @@ class MeiliIndex:
         return None  # a tier is several queries here, and what they find together it does not count
 
     def seen(self) -> set[Seen]:
-        known = self._documents({"fields": [*Seen._fields]})
+        # The first passages alone: a lesson has some 140. All of one are written together, for the same viewers.
+        known = self._documents({"fields": [*Seen._fields], "filter": ["is_first = true"]})
         return {Seen(document.lesson_id, document.school, document.consent) for document in known}
 
     def size(self) -> int:

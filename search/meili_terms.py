@@ -31,6 +31,7 @@ def document_of(lesson_id: str, generation: int, number: int, ready: Ready) -> d
         "lesson": lesson_key(lesson_id),
         "lesson_id": ready.lesson_id,
         "generation": generation,
+        "is_first": number == 0,  # one for each lesson and generation: to list lessons by
         "weight": 2 if ready.kind == "title" else 1,
         "consent": ready.consent,
         "is_written": ready.is_written,
