@@ -85,19 +85,24 @@ class _Found(NamedTuple):  # as Hit's neighbours are: a search makes hundreds
     closeness: float = 1.0
 
 
-Packed = str | Sequence[int]
-_FIRST_PLACE, _SURROGATES = 0xA1, 0xD800  # of the code points that stand for places: none that JSON escapes
+# Of the code points that stand for places: above the controls, and around the surrogates.
+_FIRST_PLACE, _SURROGATES, _BEYOND_SURROGATES = 0xA1, 0xD800, 0xE000
+_LAST_PLACE = 0x10FFFF - _BEYOND_SURROGATES
 
 
-def packed(places: Sequence[int]) -> Packed:
-    """Places as code points, where they fit: of a stored list of numbers, which takes long to read, two or three are needed."""
-    if places and max(places) + _FIRST_PLACE >= _SURROGATES:
-        return places
-    return "".join([chr(_FIRST_PLACE + place) for place in places])
+def packed(places: Sequence[int]) -> str:
+    """Places as code points: of a stored list of numbers, which takes long to read, two or three are needed."""
+    return "".join([chr(_code_point(min(place, _LAST_PLACE))) for place in places])
 
 
-def _unpacked(place: str | int) -> int:
-    return place if isinstance(place, int) else ord(place) - _FIRST_PLACE
+def _code_point(place: int) -> int:
+    code = _FIRST_PLACE + place
+    return code if code < _SURROGATES else code + _BEYOND_SURROGATES - _SURROGATES
+
+
+def _unpacked(place: str) -> int:
+    code = ord(place) - _FIRST_PLACE
+    return code if code < _SURROGATES - _FIRST_PLACE else code - _BEYOND_SURROGATES + _SURROGATES
 
 
 @dataclass(slots=True)
@@ -105,14 +110,14 @@ class Candidate:
     """A passage that an engine proposes, as it was stored: its units and sounds, and where in its text each unit is.
 
     `units` and `sounds` have a space before, between and behind: a row of them is then found by looking for a string. `starts`
-    and `ends` are packed (see `packed`); `ends` None: each unit is one character.
+    and `ends` are packed (see `packed`); no `ends`: each unit is one character.
     """
 
     passage: Passage
     units: str
     sounds: str
-    starts: Packed
-    ends: Packed | None
+    starts: str
+    ends: str
     score: float
     _heard: Heard | None = None
 
@@ -120,7 +125,7 @@ class Candidate:
         return _unpacked(self.starts[unit])
 
     def end(self, unit: int) -> int:
-        return self.start(unit) + 1 if self.ends is None else _unpacked(self.ends[unit])
+        return _unpacked(self.ends[unit]) if self.ends else self.start(unit) + 1
 
     @property
     def heard(self) -> Heard:
@@ -158,6 +163,10 @@ def hit_of(plan: Plan, candidate: Candidate, *, within: MatchedBy = "near") -> H
 
 def _tightness(found: Sequence[_Found]) -> float:
     """How much of the narrowest stretch that holds all that was found, is what was found."""
+    if all(len(one.stretches) == 1 for one in found):
+        alone = [one.stretches[0] for one in found]
+        inside = sum([end - start for start, end in alone])
+        return inside / max(inside, max([end for _, end in alone]) - min([start for start, _ in alone]))
     places = sorted((place, number) for number, one in enumerate(found) for place in one.stretches)
     latest: dict[int, Stretch] = {}
     tightest = 0.0

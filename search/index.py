@@ -169,15 +169,19 @@ def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:
 
 
 def _record(passage: Passage, parts: Parts, heard: Sequence[str]) -> str:
-    """What an engine keeps to give back: the passage, its units and how they sound, as what is soonest read again."""
+    """What an engine keeps to give back: the passage, its units and how they sound, as what is soonest read again.
+
+    Lines: the passage's fields in JSON (which has no line breaks), units, sounds, and where the units start and end.
+    """
     fields = [getattr(passage, name) for name in _FIELDS]
     is_plain = parts.ends == [start + 1 for start in parts.starts]
-    places = (packed(parts.starts), None if is_plain else packed(parts.ends))
-    return _JSON.encode([fields, f" {' '.join(parts.units)} ", f" {' '.join(heard)} ", *places])
+    starts, ends = packed(parts.starts), "" if is_plain else packed(parts.ends)
+    return "\n".join((_JSON.encode(fields), f" {' '.join(parts.units)} ", f" {' '.join(heard)} ", starts, ends))
 
 
 def candidate_of(record: str, score: float) -> Candidate:
-    (fields, units, heard, starts, ends), _ = _READ(record)
+    known, units, heard, starts, ends = record.split("\n")
+    fields, _ = _READ(known)
     fields[_PROGRAMME] = _PROGRAMMES[fields[_PROGRAMME]]
     fields[_JUMPS] = tuple([Jump(*jump) for jump in fields[_JUMPS]])
     return Candidate(Passage(*fields), units, heard, starts, ends, score)
