@@ -204,10 +204,10 @@ def _piece_in(piece: Piece, row: Candidate, within: int) -> list[_Found]:
         return [_Found(places, "exact") for places in words_written]
     if within < RANK["sound"]:
         return []
-    if piece.initials and (short := list(_by_initials(piece.initials, row))):
-        return [_Found(short, "initials")]
     if alike := _sounding(piece.whole, row, piece):
         return [_Found(alike, "initials" if piece.initials else "sound")]
+    if piece.initials and (short := list(_by_initials(piece.initials, row))):
+        return [_Found(short, "initials")]
     each = [_places(word.units, row.units) or _sounding(word, row, piece) for word in apart]
     if words_alike := _all_of(each):
         return [_Found(places, "sound") for places in words_alike]
@@ -248,7 +248,7 @@ def _sounding(wanted: Row, row: Candidate, piece: Piece) -> list[Stretch]:
 
 
 def _by_initials(letters: str, row: Candidate) -> Iterator[Stretch]:
-    firsts = "".join([sound[0] for sound in row.heard.sounds])  # "=" where there is no syllable
+    firsts = "".join([sound[0] for sound in row.sounds.split()])  # "=" where there is no syllable
     at = firsts.find(letters)
     while at >= 0:
         yield at, at + len(letters)

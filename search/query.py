@@ -5,7 +5,7 @@ must be found in one passage, or else all of the query nearly as it stands. Ever
 of any length, is an error.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -18,6 +18,7 @@ from search.passages import Passage
 from search.words import Word
 
 MAX_QUERY_CHARS = 64  # more is not what a child remembers; threat 27 bounds what one request may cost
+MAX_QUERY_UNITS = 96  # nor what that is read aloud: one ㎠ is four characters
 MAX_HITS = 1000  # how deep anybody may page
 MIN_SYLLABLES = 2  # one syllable alone sounds like half the dictionary
 MIN_CONTENT_CHARS = 2
@@ -202,7 +203,7 @@ _Term = tuple[tuple[Word, ...], ...]
 @lru_cache(maxsize=1024)
 def parse(text: str) -> Plan:
     """Remembered, for one request asks several times what its text means."""
-    terms = _terms(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS]))
+    terms = _terms(_beginning(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS])))
     spelled, written = _spelled_apart(terms)
     content = [run for term in written for run in _without_fillers(term)]
     if not spelled and sum(len(unit) for run in content for unit in _units(run)) < MIN_CONTENT_CHARS:
@@ -210,6 +211,16 @@ def parse(text: str) -> Plan:
     pieces = tuple(dict.fromkeys(_piece(term) for term in [*spelled, *content]))
     stretches = tuple(dict.fromkeys(_row(term) for term in terms))
     return Plan(pieces, () if stretches == tuple(piece.whole for piece in pieces) else stretches)
+
+
+def _beginning(cut: Iterable[Word]) -> Iterator[Word]:
+    """As many of the words as one search may cost."""
+    length = 0
+    for word in cut:
+        length += 0 if word.part else len(words.unit_texts(word.text))
+        if length > MAX_QUERY_UNITS:
+            return
+        yield word
 
 
 def _terms(cut: Iterable[Word]) -> list[_Term]:
