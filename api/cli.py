@@ -171,12 +171,8 @@ def consent(
     give: Annotated[bool, typer.Option("--give/--withdraw", help="家长同意公开给学生，或撤回。")],
 ) -> None:
     """记录一节课是否可以公开给学生。撤回立即生效。"""
-    from ingest.engine import FRESH, Runs
-
-    chosen = settings()
-    with catalog_of(chosen) as catalog:
-        changed = catalog.lessons.set_consent(lesson, consent=give)
-    Runs(chosen.engine_address).process(changed.recording_id, redo=["index"], priority=FRESH)
+    with catalog_of(settings()) as catalog:
+        changed = catalog.lessons.set_consent(lesson, consent=give)  # and orders its indexing
     out.print(f"《{changed.title}》{'已公开给学生' if give else '不再对学生公开'}", markup=False)
 
 

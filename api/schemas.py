@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from archive.model import Cue, Lesson, Refusal, StageState, Transcript
+from archive.model import Cue, Lesson, Refusal, Shelf, StageState, Transcript
 from search.hits import Hit
 
 
@@ -264,6 +264,19 @@ class ShelfOut(_Model):
     grades: dict[str, int]
     schools: dict[str, int]
     programmes: dict[str, int]
+    terms: dict[str, int] = Field(default_factory=dict[str, int], description="学期（只在搜索结果里数）")
+    complete: bool = Field(default=True, description="false：只数了最前面的结果，实际不少于这些")
+
+    @classmethod
+    def of(cls, shelf: Shelf) -> "ShelfOut":
+        return cls(
+            subjects=shelf.subjects,
+            grades=shelf.grades,
+            schools=shelf.schools,
+            programmes=shelf.programmes,
+            terms=shelf.terms,
+            complete=shelf.is_complete,
+        )
 
 
 class RefusedOut(_Model):

@@ -33,7 +33,7 @@ from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
-from ingest import engine, gateways
+from ingest import engine, gateways, lexicon
 from ingest.admission import watch_quotas
 from ingest.engine import Runs, living
 from ingest.inbox import Inbox
@@ -62,10 +62,6 @@ class ServedRuns:
         if bucket == self._runtime.incoming:
             self._inbox.note(key)
 
-    def reindex(self, lesson_id: str) -> None:
-        lesson = self._runtime.catalog.lessons.get(lesson_id)
-        self._runs.process(lesson.recording_id, redo=["index"], priority=engine.FRESH)
-
     def pulse(self) -> dict[str, bool]:
         """For /health: nothing about lessons, only whether the parts answer."""
         return {"worker": bool(living(self._runtime.catalog.database, self._runtime.settings.lease_ttl_s))}
@@ -91,7 +87,7 @@ def serve(settings: Settings) -> None:
         if store:
             _watch(store.pid, server, lost)
         stack.callback(withdraw, settings.home)
-        _warm_later()
+        _warm_later(settings)
         _watch_recorders(settings, parts.catalog)
         _announce(server, settings, Serving(address, endpoint, os.getpid()))
         server.run(sockets=[listener])
@@ -152,9 +148,14 @@ def _watch(pid: int, server: uvicorn.Server, lost: threading.Event) -> None:
     threading.Thread(target=wait, name="watch", daemon=True).start()
 
 
-def _warm_later() -> None:
+def _warm_later(settings: Settings) -> None:
     """The first search would wait for the dictionaries (3 s of CPU). Not at once: starting has better uses for the CPU."""
-    timer = threading.Timer(_WARM_AFTER_S, warm)
+
+    def load() -> None:
+        lexicon.refresh(settings)
+        warm()
+
+    timer = threading.Timer(_WARM_AFTER_S, load)
     timer.daemon = True
     timer.start()
 

@@ -12,7 +12,7 @@ from archive.database import Database
 from archive.errors import Absent
 from archive.indexing import order_index
 from archive.keys import IncomingKey
-from archive.model import Lesson, Programme, Scope, Shelf, Sidecar
+from archive.model import Facts, Lesson, Programme, Scope, Shelf, Sidecar
 from archive.schema import lesson, recording
 
 
@@ -38,6 +38,13 @@ class Lessons:
         wanted = select(lesson).where(lesson.c.id.in_(list(lesson_ids)), *_seen_by(scope))
         with self._db.reading() as tx:
             return {row.id: _lesson(row) for row in tx.execute(wanted)}
+
+    def facts(self, lesson_ids: Iterable[str], scope: Scope) -> list[Facts]:
+        """Of those of these lessons that are published and within the scope. Of some thousands at most."""
+        columns = lesson.c.subject, lesson.c.grade, lesson.c.school, lesson.c.programme, lesson.c.started_at
+        wanted = select(*columns).where(lesson.c.id.in_(list(lesson_ids)), *_seen_by(scope))
+        with self._db.reading() as tx:
+            return [Facts(*row) for row in tx.execute(wanted)]
 
     def published(
         self,

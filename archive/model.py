@@ -2,10 +2,10 @@
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Programme(StrEnum):
@@ -511,9 +511,24 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What the library can be filtered by, counted within one scope: value → number of lessons."""
+    """What the library can be filtered by, counted within one scope: value → number of lessons.
+
+    `is_complete`: False where only the best of what was found was counted, so that there are at least so many.
+    """
 
     subjects: dict[str, int]
     grades: dict[str, int]
     schools: dict[str, int]
     programmes: dict[str, int]
+    terms: dict[str, int] = field(default_factory=dict[str, int])
+    is_complete: bool = True
+
+
+class Facts(NamedTuple):
+    """What lessons are counted by: far less to read than a lesson is."""
+
+    subject: str
+    grade: str
+    school: str
+    programme: str
+    started_at: datetime

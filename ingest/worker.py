@@ -76,6 +76,7 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_JOIN_EVERY_S, stop, "join", lambda: joining.join_due(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
+        _every(_SWEEP_EVERY_S, stop, "renew index", lambda: renew_index(runtime))
         stop.wait()
         log.info("worker stops", executor=name)
         _leave(lease)
@@ -102,6 +103,22 @@ def catch_up(runtime: Runtime, runs: engine.Runs) -> int:
     for recording_id in lost:
         runs.process(recording_id)
     return len(lost)
+
+
+def renew_index(runtime: Runtime) -> int:
+    """After an upgrade: builds this edition's index beside the older one that is searched, and swaps it in. Returns how many
+    lessons it has, 0 where there is nothing to do. Cut off at any moment, the next worker goes on.
+
+    Several machines that share a search server would all begin: there an operator orders it (`huikan reindex`). Raises
+    Misconfigured while somebody is at it.
+    """
+    if runtime.settings.meili_url or not runtime.index.is_older():
+        return 0
+    with only_one(runtime.settings.home / "reindex.lock"):
+        log.info("the index is of an older edition; building this one's beside it")
+        lessons = indexing.reindex(runtime, lambda done, total: log.info("building the index", done=done, total=total))
+        log.info("the new index is searched", lessons=lessons)
+        return lessons
 
 
 def only_one(lock: Path) -> IO[str]:
