@@ -25,8 +25,8 @@ from archive.indexing import Indexing
 from archive.lessons import Lessons
 from archive.live import Lives, Receipts
 from archive.outputs import Outputs
-from archive.recorders import Recorders
 from archive.placements import Placements
+from archive.recorders import Recorders
 from archive.timetables import Timetables
 from archive.transcripts import Transcripts
 from archive.uploads import Uploads

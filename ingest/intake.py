@@ -16,8 +16,8 @@ from archive.errors import Absent, Rejected, Unacceptable, Unreadable
 from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, is_piece, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
-from ingest.admission import admit, check_declared
 from ingest import live
+from ingest.admission import admit, check_declared
 from ingest.placing import note_clock, place
 from ingest.runtime import Runtime
 from ingest.sidecar import LIMIT_BYTES, read_sidecar

@@ -55,9 +55,7 @@ def decide(
 
 
 def _show_anew(web: Web, recording_id: str) -> None:
-    lesson_id = web.catalog.outputs.recording(recording_id).lesson_id
-    web.playables.forget(lesson_id)
-    web.parts.runs.reindex(lesson_id)
+    web.playables.forget(web.catalog.outputs.recording(recording_id).lesson_id)
 
 
 def _clock(text: str) -> datetime:
