@@ -13,7 +13,23 @@ from api.guard import Guard
 from api.metrics import Metrics
 from api.problems import HANDLED, Problem, as_json, for_programs, of_error
 from api.rendering import query_string
-from api.routes import docs, entering, hooks, lessons, media, ops, pages, revising, searching, staff, static
+from api.routes import (
+    docs,
+    entering,
+    hooks,
+    lessons,
+    media,
+    ops,
+    pages,
+    placing,
+    receipts,
+    recorders,
+    revising,
+    searching,
+    staff,
+    static,
+    uploading,
+)
 from api.shell import Shell, route_of
 
 log = structlog.get_logger()
@@ -36,7 +52,24 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,  # such a redirect would name the Host that was sent
     )
     app.state.web, app.state.metrics, app.state.health = web, metrics, ops.Health(parts)
-    for room in (lessons, revising, searching, staff, hooks, ops, media, static, entering, docs, pages):
+    rooms = (
+        lessons,
+        revising,
+        searching,
+        staff,
+        recorders,
+        uploading,
+        placing,
+        receipts,
+        hooks,
+        ops,
+        media,
+        static,
+        entering,
+        docs,
+        pages,
+    )
+    for room in rooms:
         app.include_router(room.router)
 
     async def handled(request: Request, error: Exception) -> Response:

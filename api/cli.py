@@ -17,6 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from api.gateway_cli import commands as gateway_commands
+from api.recorder_cli import commands as recorder_commands
+from api.schooling import bulk, placing, record, sidecars, timetables
 from archive.catalog import Catalog
 from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.log import configure
@@ -29,12 +32,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-recorders = typer.Typer(help="录播主机的上传密钥。", no_args_is_help=True)
-app.add_typer(recorders, name="recorder")
+app.add_typer(recorder_commands, name="recorder")
+app.add_typer(gateway_commands, name="gateway")
 transcripts = typer.Typer(help="字幕：版本、比较、退回、导入与导出。", no_args_is_help=True)
 app.add_typer(transcripts, name="transcript")
 glossaries = typer.Typer(help="词表：教材术语与人名，给语音识别做提示。", no_args_is_help=True)
 app.add_typer(glossaries, name="glossary")
+app.add_typer(timetables, name="timetable")
+app.add_typer(placing, name="placing")
+app.add_typer(sidecars, name="sidecar")
+app.add_typer(bulk, name="bulk")
 out = Console()
 _REINDEXING = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 STEPS = {"transcode": "encode", "transcribe": "speech", "index": "index"}
@@ -164,13 +171,12 @@ def consent(
     give: Annotated[bool, typer.Option("--give/--withdraw", help="家长同意公开给学生，或撤回。")],
 ) -> None:
     """记录一节课是否可以公开给学生。撤回立即生效。"""
-    from ingest.engine import FRESH, Runs
-
-    chosen = settings()
-    with catalog_of(chosen) as catalog:
-        changed = catalog.lessons.set_consent(lesson, consent=give)
-    Runs(chosen.engine_address).process(changed.recording_id, redo=["index"], priority=FRESH)
+    with catalog_of(settings()) as catalog:
+        changed = catalog.lessons.set_consent(lesson, consent=give)  # and orders its indexing
     out.print(f"《{changed.title}》{'已公开给学生' if give else '不再对学生公开'}", markup=False)
+
+
+app.command("record")(record)
 
 
 @app.command("reject-list")
@@ -259,40 +265,6 @@ def verify(as_json: Json = False) -> None:  # noqa: FBT002
             out.print(f"{finding.code}  {finding.subject}  {finding.detail_zh}", markup=False, highlight=False)
         out.print(f"{checked.lessons} 节课，{checked.objects} 个对象，{len(checked.findings)} 处不一致")
     raise typer.Exit(1 if checked.findings else 0)
-
-
-@recorders.command("add")
-def recorder_add(
-    school: Annotated[str, typer.Argument(help="学校代号。")], room: Annotated[str, typer.Argument(help="教室代号。")]
-) -> None:
-    """给一台录播主机发一把只能写自己目录的密钥。密钥只显示这一次。"""
-    from api.operate import add_recorder
-
-    chosen = settings()
-    endpoint, key = add_recorder(chosen, school, room)
-    out.print(f"S3 地址      {endpoint}\n桶          {key.bucket}\n目录        {school}/{room}/", markup=False)
-    out.print(f"Access Key  {key.access_key}\nSecret Key  {key.secret_key}", markup=False, soft_wrap=True)
-
-
-@recorders.command("list")
-def recorder_list() -> None:
-    """列出已发出的密钥（不含密钥本身）。"""
-    from api.operate import recorder_keys
-
-    table = Table("Access Key", "目录", "发出", "收回")
-    for known in recorder_keys(settings()).list():
-        revoked = f"{known.revoked_at:%Y-%m-%d %H:%M}" if known.revoked_at else ""
-        table.add_row(known.access_key, f"{known.school}/{known.room}/", f"{known.issued_at:%Y-%m-%d %H:%M}", revoked)
-    out.print(table)
-
-
-@recorders.command("revoke")
-def recorder_revoke(access_key: Annotated[str, typer.Argument(help="Access Key。")]) -> None:
-    """收回一把密钥，马上生效。"""
-    from api.operate import recorder_keys
-
-    recorder_keys(settings()).revoke(access_key)
-    out.print("已收回。")
 
 
 @transcripts.command("list")

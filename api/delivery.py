@@ -47,6 +47,7 @@ class Playable:
     language: str
     board: Board | None = None  # until the stills are made, and for a lesson without a picture
     damage: Damage | None = None
+    is_live: bool = False  # it is still being taught; what there is of it is played from the beginning
     is_finished: bool = False  # every rung is made, and the file for players without HLS
 
     @property
@@ -121,7 +122,8 @@ class Playables:
         damage = outputs.recording(publication.recording_id).damage
         language = heard.language if heard and heard.cues else ""
         finished = self._catalog.encodings.is_whole(publication.recording_id, publication.ladder_edition)
-        return Playable(lesson, publication, renditions, language, board, damage, finished)
+        live = self._catalog.lives.is_open(publication.recording_id)
+        return Playable(lesson, publication, renditions, language, board, damage, is_live=live, is_finished=finished)
 
 
 def multivariant_name(view: str) -> str:

@@ -18,13 +18,12 @@ from rich.markup import escape
 
 from api.demo_board import Board
 from api.demo_client import DemoClient, Seen
-from api.operate import recorder_keys
 from api.state import Serving, serving
 from archive.errors import HuikanError, Unavailable
 from archive.settings import Settings, secret
 from archive.timecode import clock_from_ms
 from archive.tool import Limits, run_tool, tied_to_us
-from ingest.recorder import issue
+from ingest.recorder import RecorderKeys, issue
 from transcribe.weights import builtin_english_model
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
@@ -140,7 +139,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _send(samples: Path, settings: Settings, served: Serving) -> None:
     """Each room's recorder sends its lesson with a key of its own, which is taken back afterwards."""
-    keys = recorder_keys(settings)
+    keys = RecorderKeys(settings.home / "store")
     for school, room in sorted({tuple(key.split("/")[:2]) for key in _recordings(samples)}):
         key = issue(school, room, settings.incoming_bucket)
         keys.add(key)

@@ -24,20 +24,20 @@ from archive.catalog import Catalog
 from archive.model import Lesson
 from archive.settings import Settings
 from archive.store import ObjectStore
+from ingest import lexicon
 from search.index import SearchIndex
 
 _LESSON_ID = re.compile(r"[a-z2-7]{26}")
 
 
 class Runs(Protocol):
-    """What the web may ask of the pipeline. Both requests are hints: quick, idempotent; they may raise Unavailable."""
+    """What the web may ask of the pipeline: a hint, quick and idempotent; it may raise Unavailable.
+
+    That a lesson is to be indexed anew nobody asks of it: an order for that is written with the change itself.
+    """
 
     def arrived(self, bucket: str, key: str) -> None:
         """Something may have been put at `key`. Whether it was, and what it is, the pipeline looks up itself."""
-        ...
-
-    def reindex(self, lesson_id: str) -> None:
-        """What is known of the lesson has changed: its passages are to be made anew."""
         ...
 
     def pulse(self) -> dict[str, bool]:
@@ -85,7 +85,7 @@ def web_of(parts: Parts) -> Web:
         playables=Playables(parts.catalog, parts.clock),
         media=Media(parts.store, parts.settings.media_bucket, parts.clock),
         pages=Pages(),
-        names=Names(parts.catalog, parts.clock),
+        names=Names(parts.catalog, parts.clock, lambda: lexicon.refresh(parts.settings)),
     )
 
 

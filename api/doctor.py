@@ -9,13 +9,16 @@ from archive.errors import HuikanError, Unavailable
 from archive.sandbox import REMEDY_ZH, level
 from archive.settings import Settings
 from archive.tool import Confined, Limits, run_tool
+from ingest.camera import cameras
 from ingest.engine import living
 from ingest.runtime import open_catalog, open_index, open_speech, open_store
+from ingest.spool import Spool
 from transcode.command import NVENC, VAAPI, X264
 from transcode.encode import works_here
 from transcribe.engine import EngineDescription
 
 _GIB = 2**30
+_CLOCK_OFF_MS = 5 * 60_000  # a third of what S3's signatures bear
 _ENCODERS = ("libx264", "aac", "libopus")
 
 
@@ -41,6 +44,8 @@ def examine(settings: Settings) -> Iterator[Check]:
         _guarded("检索索引", lambda: _index(settings)),
         _guarded("语音模型", lambda: _speech(settings)),
         _guarded("工作进程", lambda: _worker(settings)),
+        _guarded("录播主机", lambda: _recorders(settings)),
+        _guarded("网关", lambda: _gateways(settings)),
     )
 
 
@@ -157,3 +162,46 @@ def _worker(settings: Settings) -> Check:
     if not alive:
         return Check("工作进程", False, note, "请运行 huikan serve（一台机器）或 huikan worker（多台机器）。")
     return Check("工作进程", True, note)
+
+
+def _recorders(settings: Settings) -> Check:
+    catalog = open_catalog(settings)
+    try:
+        machines = [each for each in catalog.recorders.every() if each.is_active]
+    finally:
+        catalog.close()
+    over = [each.id for each in machines if each.suspended_at is not None]
+    off = [each.id for each in machines if abs(each.clock_skew_ms or 0) >= _CLOCK_OFF_MS]
+    note = f"{len(machines)} 台"
+    if over:
+        remedy = "请看 huikan recorder list；如属正常用 huikan recorder quota 放宽，否则 revoke。"
+        return Check("录播主机", False, f"{note}，超过配额：{'、'.join(over)}", remedy)
+    if off:
+        return Check("录播主机", False, f"{note}，时钟不准：{'、'.join(off)}", "请在这些主机上设置自动校时（NTP）。")
+    return Check("录播主机", True, note)
+
+
+def _gateways(settings: Settings) -> Check:
+    """Whether what is switched on has anything stuck; whether passwords go in the clear."""
+    spool = Spool(settings)
+    on = [
+        name
+        for name, wanted in (
+            ("FTP", settings.ftp_port is not None),
+            ("监视文件夹", settings.watched_folder is not None),
+            ("摄像机", bool(cameras(settings))),
+        )
+        if wanted
+    ]
+    waiting = len(spool.waiting())
+    note = f"{'、'.join(on) or '都关着'}" + (f"，{waiting} 个文件等待送出" if waiting else "")
+    folder = settings.watched_folder
+    if folder is not None and not folder.is_dir():
+        return Check("网关", False, note, f"监视的文件夹 {folder} 不存在，请建好或挂载。")
+    if settings.ftp_port is not None and settings.ftp_certificate is None and settings.ftp_host != "127.0.0.1":
+        return Check(
+            "网关", True, f"{note}；FTP 不加密", "只可在与外界隔开的校内网用；要加密请设 HUIKAN_FTP_CERTIFICATE。"
+        )
+    if not spool.has_room():
+        return Check("网关", False, note, f"{spool.root} 所在的磁盘已满，网关不再收文件，请清理。")
+    return Check("网关", True, note)

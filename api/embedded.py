@@ -80,7 +80,7 @@ def seaweedfs(
     ends. `recorders` are made known if they are not yet, beside those that RecorderKeys has issued for this home.
     Raises Unavailable with a remedy if it does not come up.
     """
-    home = home.absolute()
+    home = home.resolve()
     (home / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
     home.chmod(0o700)
     keys = RecorderKeys(home)

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
+from api import recorders
 from api.state import store_endpoint
-from archive.errors import Misconfigured
 from archive.settings import Settings
 from ingest import indexing
 from ingest.engine import BATCH, Runs
-from ingest.recorder import RecorderKey, RecorderKeys, issue
+from ingest.recorder import RecorderKey
 from ingest.runtime import Runtime, open_catalog, open_runtime
 from ingest.verify import Checked, verify
 from ingest.worker import only_one
@@ -107,18 +107,12 @@ def _offline(settings: Settings) -> Generator[Runtime]:
         runtime.close()
 
 
-def recorder_keys(settings: Settings) -> RecorderKeys:
-    """The embedded store's. Raises Misconfigured where another store is used, which keeps its keys itself."""
-    if not settings.embedded_store:
-        raise Misconfigured(
-            "recorders' keys of an external S3 are made with its own tools; docs/operations.md has the policy to give them"
-        )
-    return RecorderKeys(settings.home / "store")
-
-
 def add_recorder(settings: Settings, school: str, room: str) -> tuple[str, RecorderKey]:
-    """Issues a key and makes it known to the store. Returns the store's endpoint and the key, whose secret is shown once."""
-    endpoint = store_endpoint(settings)  # first: it may raise, and a key whose secret nobody saw would be left
-    key = issue(school, room, settings.incoming_bucket)
-    recorder_keys(settings).add(key)
-    return endpoint, key
+    """A recorder with a fresh key. Returns the store's endpoint (host:port) and the key, whose secret is shown once."""
+    catalog = open_catalog(settings)
+    try:
+        catalog.migrate()
+        issued = recorders.add(settings, catalog, recorders.Place(school, room))
+    finally:
+        catalog.close()
+    return store_endpoint(settings), issued.key

@@ -23,10 +23,9 @@ def desk_of(web: Web) -> Desk:
 
 
 def changed(web: Web, lesson: Lesson, act: Callable[[Desk], Transcript]) -> Transcript:
-    """Does it; then what plays and what is found follow. Raises Problem 404 without a transcript."""
+    """Does it; then what plays follows, and within seconds what is found. Raises Problem 404 without a transcript."""
     made = act(desk_of(web))
     web.playables.forget(lesson.id)
-    web.parts.runs.reindex(lesson.id)
     return made
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from archive.model import Cue, Lesson, Refusal, StageState, Transcript
+from archive.model import Cue, Lesson, Refusal, Shelf, StageState, Transcript
 from search.hits import Hit
 
 
@@ -76,6 +76,14 @@ class ViewOut(_Model):
 class DamageOut(_Model):
     lost_ms: int = Field(description="录像中无法读取的总时长")
     reason_zh: str
+
+
+class TicketOut(_Model):
+    """What became of what was sent with a ticket."""
+
+    state: str = Field(description="receiving、received 或 refused")
+    sha256: str = Field(description="已经安全存好的内容的散列；还没收全时为空")
+    reason_zh: str = Field(description="收不下的原因与办法")
 
 
 class PlaybackOut(_Model):
@@ -256,6 +264,19 @@ class ShelfOut(_Model):
     grades: dict[str, int]
     schools: dict[str, int]
     programmes: dict[str, int]
+    terms: dict[str, int] = Field(default_factory=dict[str, int], description="学期（只在搜索结果里数）")
+    complete: bool = Field(default=True, description="false：只数了最前面的结果，实际不少于这些")
+
+    @classmethod
+    def of(cls, shelf: Shelf) -> "ShelfOut":
+        return cls(
+            subjects=shelf.subjects,
+            grades=shelf.grades,
+            schools=shelf.schools,
+            programmes=shelf.programmes,
+            terms=shelf.terms,
+            complete=shelf.is_complete,
+        )
 
 
 class RefusedOut(_Model):
@@ -305,6 +326,90 @@ class ArrivalOut(_Model):
     searchable: bool
     damage: DamageOut | None = Field(None, description="录像有损坏但仍可播放时：丢失多少，原因是什么")
     refused: RefusedOut | None
+
+
+class UsageOut(_Model):
+    bytes: int
+    recordings: int
+
+
+class RecorderOut(_Model):
+    """One recorder and how it is doing. No secret of it is known here."""
+
+    id: str
+    school: str
+    room: str
+    school_name: str
+    room_name: str
+    label: str
+    access_key: str
+    issued_at: datetime
+    revoked_at: datetime | None = Field(description="密钥收回的时刻；null 表示有效")
+    suspended_at: datetime | None = Field(description="超过当天配额而暂停的时刻")
+    last_seen_at: datetime | None = Field(description="最近一次收到它的文件（UTC）")
+    today: UsageOut
+    total: UsageOut
+    daily_bytes: int | None = Field(description="每天的配额，字节；null 表示不限")
+    daily_recordings: int | None
+    clock_skew_ms: int | None = Field(description="它的时钟比服务器快多少毫秒（负为慢）；null 表示还不知道")
+    failures: int = Field(description="30 天内被退回的文件数")
+    last_failure: "RefusedOut | None"
+
+
+class ReceiptOut(_Model):
+    """What became of one object. A recorder may delete its own copy once `safe` is true and `sha256` is its file's."""
+
+    key: str
+    etag: str
+    size_bytes: int
+    sha256: str | None = Field(description="服务器读到的内容的 SHA-256；还没有读时为 null")
+    state: str = Field(description="waiting：已看到，还没收下；accepted：已收下；refused：退回")
+    safe: bool = Field(description="这些内容已在回看自己的存储里（含内容重复而未再入库的）")
+    at: datetime = Field(description="第一次看到的时刻（UTC）")
+    refused: "RefusedOut | None"
+
+
+class ReceiptsOut(_Model):
+    """The newest first: another file at the same key is another receipt."""
+
+    receipts: list[ReceiptOut]
+
+
+class UploadIn(_Model):
+    school: str = Field(max_length=40, description="学校代号")
+    room: str = Field(max_length=40, description="教室代号")
+    started_at: datetime = Field(description="上课时间，教室里的钟，不带时区")
+    name: str = Field(max_length=300, description="文件名，只取其扩展名")
+    size_bytes: int = Field(ge=1)
+    title: str = Field("", max_length=120)
+    subject: str = Field("", max_length=40)
+    grade: str = Field("", max_length=40)
+    teacher: str = Field("", max_length=80)
+    consent: StrictBool | None = Field(None, description="监护人是否同意学生观看")
+
+
+class HandInIn(_Model):
+    digests: list[str] = Field([], max_length=10_000, description="每一块的 SHA-256；浏览器算不了时为空")
+
+
+class FormOut(_Model):
+    """A signed form (S3 POST policy): POST multipart/form-data there, these fields first, then `key`, `file` last."""
+
+    url: str
+    fields: dict[str, str]
+    prefix: str = Field(description="第 n 块的 key 是它加上五位数的 n")
+
+
+class UploadOut(_Model):
+    id: str
+    key: str = Field(description="在上传桶里的名字")
+    size_bytes: int
+    piece_bytes: int
+    pieces: int
+    there: list[int] = Field(description="已经传完的块，从 1 数起")
+    state: str = Field(description="open：还在传；handed-in：正在合并；done：已交给处理")
+    reason_zh: str = Field(description="没能合并的原因；空表示没有问题")
+    form: FormOut | None = Field(description="还在传时：怎样传一块；一小时内有效，过期请再取")
 
 
 class ProgressOut(_Model):

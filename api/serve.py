@@ -2,7 +2,8 @@
 
     this process          settings, locks, the API (uvicorn)
     ├── weed              the embedded object store, unless another is configured
-    └── huikan worker     the pipeline; started again when it dies
+    ├── huikan worker     the pipeline; started again when it dies
+    └── huikan gateway    FTP, watched folder and cameras, if any of them is switched on; likewise
 
 Children die with this process, however it dies (PR_SET_PDEATHSIG). Ctrl-C and SIGTERM stop everything in order.
 """
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -25,13 +26,18 @@ import uvicorn
 from api.app import create_app
 from api.deps import Parts
 from api.embedded import EmbeddedStore, seaweedfs
+from api.recorders import adopt
 from api.state import Serving, announce, withdraw
 from archive import sandbox
-from archive.errors import Misconfigured, Unavailable
+from archive.catalog import Catalog
+from archive.errors import HuikanError, Misconfigured, Unavailable
 from archive.settings import Settings, secret
 from archive.tool import tied_to_us
-from ingest import engine
+from ingest import engine, gateways, lexicon
+from ingest.admission import watch_quotas
 from ingest.engine import Runs, living
+from ingest.inbox import Inbox
+from ingest.keyring import keyring_of
 from ingest.runtime import Runtime, open_runtime
 from ingest.worker import only_one
 from search.index import warm
@@ -40,6 +46,8 @@ log = structlog.get_logger()
 
 _STOP_S = 10.0
 _WARM_AFTER_S = 15.0
+_QUOTAS_EVERY_S = 15.0
+_WANTED_EVERY_S = 3.0
 _RESTART_AFTER_S = (0.5, 1, 2, 5, 10, 30)
 _PORTS_TRIED = 50
 
@@ -47,16 +55,12 @@ _PORTS_TRIED = 50
 class ServedRuns:
     """What the API may ask of the pipeline (api.deps.Runs)."""
 
-    def __init__(self, runtime: Runtime, runs: Runs) -> None:
-        self._runtime, self._runs = runtime, runs
+    def __init__(self, runtime: Runtime, runs: Runs, inbox: Inbox) -> None:
+        self._runtime, self._runs, self._inbox = runtime, runs, inbox
 
     def arrived(self, bucket: str, key: str) -> None:
         if bucket == self._runtime.incoming:
-            self._runs.arrived(key)
-
-    def reindex(self, lesson_id: str) -> None:
-        lesson = self._runtime.catalog.lessons.get(lesson_id)
-        self._runs.process(lesson.recording_id, redo=["index"], priority=engine.FRESH)
+            self._inbox.note(key)
 
     def pulse(self) -> dict[str, bool]:
         """For /health: nothing about lessons, only whether the parts answer."""
@@ -77,12 +81,14 @@ def serve(settings: Settings) -> None:
         endpoint = store.endpoint if store else settings.store_endpoint
         parts = stack.enter_context(_parts(settings, endpoint))
         stack.enter_context(_worker(endpoint))
+        stack.enter_context(_child(endpoint, ["gateway", "run"], lambda: gateways.wanted(settings)))
         server = _server(parts)
         lost = threading.Event()
         if store:
             _watch(store.pid, server, lost)
         stack.callback(withdraw, settings.home)
-        _warm_later()
+        _warm_later(settings)
+        _watch_recorders(settings, parts.catalog)
         _announce(server, settings, Serving(address, endpoint, os.getpid()))
         server.run(sockets=[listener])
         if lost.is_set():
@@ -95,7 +101,7 @@ def serve(settings: Settings) -> None:
 def _parts(settings: Settings, endpoint: str) -> Generator[Parts]:
     """What the API works with; tables and buckets exist before the first request and the first worker."""
     runtime = open_runtime(settings, endpoint=endpoint)
-    runs = Runs(settings.engine_address)
+    runs, inbox = Runs(settings.engine_address), Inbox(runtime.catalog.hints)
     try:
         runtime.catalog.migrate()
         engine.migrate(settings.engine_address)
@@ -106,9 +112,10 @@ def _parts(settings: Settings, endpoint: str) -> Generator[Parts]:
             catalog=runtime.catalog,
             store=runtime.store,
             index=runtime.index,
-            runs=ServedRuns(runtime, runs),
+            runs=ServedRuns(runtime, runs, inbox),
         )
     finally:
+        inbox.close()
         runs.close()
         runtime.close()
 
@@ -141,11 +148,32 @@ def _watch(pid: int, server: uvicorn.Server, lost: threading.Event) -> None:
     threading.Thread(target=wait, name="watch", daemon=True).start()
 
 
-def _warm_later() -> None:
+def _warm_later(settings: Settings) -> None:
     """The first search would wait for the dictionaries (3 s of CPU). Not at once: starting has better uses for the CPU."""
-    timer = threading.Timer(_WARM_AFTER_S, warm)
+
+    def load() -> None:
+        lexicon.refresh(settings)
+        warm()
+
+    timer = threading.Timer(_WARM_AFTER_S, load)
     timer.daemon = True
     timer.start()
+
+
+def _watch_recorders(settings: Settings, catalog: Catalog) -> None:
+    """Quotas, here and not in a worker: the embedded store's keys are ours."""
+
+    def watch() -> None:
+        keyring = keyring_of(settings)
+        while True:
+            try:
+                adopt(settings, catalog)
+                watch_quotas(settings, catalog, keyring)
+            except HuikanError as error:
+                log.warning("will look at recorders' quotas again", reason=str(error))
+            time.sleep(_QUOTAS_EVERY_S)
+
+    threading.Thread(target=watch, name="quotas", daemon=True).start()
 
 
 def _end_on_signal() -> None:
@@ -216,8 +244,15 @@ def _announce(server: uvicorn.Server, settings: Settings, serving: Serving) -> N
 @contextmanager
 def _worker(endpoint: str) -> Generator[None]:
     """Keeps one worker alive beside us; a worker that dies is started again, ever slower."""
+    with _child(endpoint, ["worker", "--embedded"], lambda: True):
+        yield
+
+
+@contextmanager
+def _child(endpoint: str, command: Sequence[str], wanted: Callable[[], bool]) -> Generator[None]:
+    """Keeps `huikan <command>` alive beside us, from when it is first wanted."""
     stop = threading.Event()
-    keeper = _Keeper(endpoint, stop)
+    keeper = _Keeper(endpoint, stop, command, wanted)
     keeper.start()
     try:
         yield
@@ -229,15 +264,20 @@ def _worker(endpoint: str) -> Generator[None]:
 class _Keeper(threading.Thread):
     """A thread that lives as long as we do: the kernel ties a child to the thread that made it."""
 
-    def __init__(self, endpoint: str, stop: threading.Event) -> None:
-        super().__init__(name="keeper", daemon=True)
-        self._stop_asked = stop
+    def __init__(
+        self, endpoint: str, stop: threading.Event, command: Sequence[str], wanted: Callable[[], bool]
+    ) -> None:
+        super().__init__(name=f"keeper of {command[0]}", daemon=True)
+        self._stop_asked, self._command, self._wanted = stop, command, wanted
         self._endpoint = endpoint
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         deaths = 0
         while not self._stop_asked.is_set():
+            if not self._wanted():
+                self._stop_asked.wait(_WANTED_EVERY_S)
+                continue
             began = time.monotonic()
             self._process = self._start()
             code = self._process.wait()
@@ -245,12 +285,12 @@ class _Keeper(threading.Thread):
                 return
             deaths = 0 if time.monotonic() - began > 60 else deaths + 1
             pause = _RESTART_AFTER_S[min(deaths, len(_RESTART_AFTER_S) - 1)]
-            log.error("the worker died and is started again", returncode=code, after_s=pause)
+            log.error("a child died and is started again", child=self._command[0], returncode=code, after_s=pause)
             self._stop_asked.wait(pause)
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {"HUIKAN_STORE_ENDPOINT": self._endpoint, "HUIKAN_CRASH_PARENT": str(os.getpid())}
-        command = tied_to_us([sys.executable, "-m", "api.cli", "worker", "--embedded"])
+        command = tied_to_us([sys.executable, "-m", "api.cli", *self._command])
         # A process group of its own: Ctrl-C reaches us alone, and we stop the worker in order.
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
 

@@ -29,7 +29,7 @@ class Help:
 def suggestions(web: Web, viewer: Viewer, typed: str) -> tuple[str, ...]:
     """What the viewer may be about to type, titles first, shortest first among the terms. Each finds something."""
     titles = suggest.completions(typed, web.names.seen_by(scope_of(viewer)))
-    terms = sorted(suggest.completions(typed, suggest.curriculum()), key=lambda term: len(term.text))
+    terms = sorted(suggest.completions(typed, suggest.known()), key=lambda term: len(term.text))
     return tuple(_finding(web, viewer, Query(""), (term.text for term in (*titles, *terms)), SHOWN))
 
 
@@ -40,7 +40,7 @@ def help_with(web: Web, viewer: Viewer, query: Query, *, found: bool) -> Help:
     spelled = " ".join(sound for reading in readings for sound in reading.sounds)
     if found or not plan.pieces:
         return Help(spelled=spelled)
-    known = (*web.names.seen_by(scope_of(viewer)), *suggest.curriculum())
+    known = (*web.names.seen_by(scope_of(viewer)), *suggest.known())
     meant = _finding(web, viewer, query, (term.text for term in suggest.corrections(query.text, known)), 3)
     pieces = ["".join(piece.whole.units) for piece in plan.pieces] if len(plan.pieces) > 1 else []
     return Help(tuple(meant), tuple(_finding(web, viewer, query, pieces, 4)), spelled)

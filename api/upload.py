@@ -8,6 +8,7 @@ from api.state import store_endpoint
 from archive.errors import Unacceptable
 from archive.keys import SIDECAR_EXTENSIONS, IncomingKey
 from archive.settings import Settings
+from ingest.admission import OPERATOR, mark
 from ingest.runtime import open_store
 
 
@@ -24,7 +25,7 @@ def upload_files(
     ]
     store = open_store(settings, store_endpoint(settings))
     for file, key in planned:
-        store.put_file(settings.incoming_bucket, key, file)
+        store.put_file(settings.incoming_bucket, key, file, metadata=mark(settings, OPERATOR, key))
         yield key
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, and_, select, tuple_, update
 
 from archive.database import Database, now
 from archive.errors import Absent
-from archive.keys import IncomingKey, shown, source_key
-from archive.model import Arrival, Refusal, Sidecar, lesson_id_of
-from archive.schema import arrival, lesson, recording
+from archive.keys import IncomingKey, shared_room, shown, source_key
+from archive.model import Arrival, Place, Refusal, Sidecar, lesson_id_of
+from archive.schema import arrival, lesson, placement, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,17 @@ class Arrivals:
             row = {"key": key, "etag": etag, "size_bytes": size_bytes, "seen_at": now(), "attempts": 0}
             tx.execute(self._db.insert(arrival).values(row).on_conflict_do_nothing())
             return _arrival(tx.execute(select(arrival).where(_this(key, etag))).one())
+
+    def note_all(self, objects: Iterable[tuple[str, str, int]]) -> None:
+        """The same for many (key, etag, bytes), in one transaction."""
+        at = now()
+        rows = [
+            {"key": key, "etag": etag, "size_bytes": size_bytes, "seen_at": at, "attempts": 0}
+            for key, etag, size_bytes in objects
+        ]
+        if rows:
+            with self._db.writing() as tx:
+                tx.execute(self._db.insert(arrival).on_conflict_do_nothing(), rows)
 
     def find(self, key: str, etag: str) -> Arrival | None:
         with self._db.reading() as tx:
@@ -66,6 +77,22 @@ class Arrivals:
             found = [refusal_of(row, row.etag) for row in early] + [refusal_of(row, "") for row in late]
         known = [refusal for refusal in found if refusal is not None]
         return sorted(known, key=lambda refusal: refusal.at, reverse=True)[:limit]
+
+    def attribute(self, key: str, etag: str, recorder_id: str) -> None:
+        """It came from this recorder."""
+        with self._db.writing() as tx:
+            tx.execute(update(arrival).where(_this(key, etag)).values(recorder_id=recorder_id))
+
+    def hashed(self, key: str, etag: str, sha256: str) -> None:
+        """Its bytes have been read whole; this is what they hash to. Receipts tell it, of duplicates and refusals too."""
+        with self._db.writing() as tx:
+            tx.execute(update(arrival).where(_this(key, etag)).values(sha256=sha256))
+
+    def of_key(self, key: str) -> list[Arrival]:
+        """Everything that ever lay at `key`, the newest first."""
+        with self._db.reading() as tx:
+            rows = tx.execute(select(arrival).where(arrival.c.key == key).order_by(arrival.c.seen_at.desc()))
+            return [_arrival(row) for row in rows]
 
     def postpone(self, key: str, etag: str, retry_at: datetime) -> None:
         """Something was unavailable: the arrival stays unsettled and is tried again at `retry_at` (naive UTC)."""
@@ -98,13 +125,16 @@ class Arrivals:
         with self._db.writing() as tx:
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
 
-    def accept(self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar) -> Accepted | Refusal:
-        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused.
+    def accept(
+        self, key: str, etag: str, recording_id: str, size_bytes: int, sidecar: Sidecar, *, as_key: str = ""
+    ) -> Accepted | Refusal:
+        """Makes the arrival a recording with a lesson of its own, in one transaction; a known content is refused. `as_key` is
+        what the recording is called where that is not the object's key.
 
         The arrival must have been noted. Another take of the same school, room, time and part becomes a lesson of its
         own, so that nothing published is ever replaced by a later upload.
         """
-        incoming = IncomingKey.parse(key)
+        incoming = IncomingKey.parse(as_key or key)
         lesson_id = lesson_id_of(recording_id)
         with self._db.writing() as tx:
             known = tx.execute(select(recording).where(recording.c.id == recording_id)).one_or_none()
@@ -120,7 +150,7 @@ class Arrivals:
                 recording.insert().values(
                     id=recording_id,
                     lesson_id=lesson_id,
-                    key=key,
+                    key=as_key or key,
                     source_key=source_key(recording_id, incoming.extension),
                     size_bytes=size_bytes,
                     received_at=now(),
@@ -128,6 +158,7 @@ class Arrivals:
                     take=take,
                 )
             )
+            note_new(tx, recording_id, incoming.room, sidecar)
             tx.execute(update(arrival).where(_this(key, etag)).values(recording_id=recording_id))
             return Accepted(recording_id, lesson_id, is_new=True)
 
@@ -186,6 +217,20 @@ def _lesson_row(
     }
 
 
+def note_new(tx: Connection, recording_id: str, room: str, said: Sidecar) -> None:
+    """Where it belongs is found out once its length is known: archive.placements."""
+    shared, view = shared_room(room)
+    row = {
+        "recording_id": recording_id,
+        "state": Place.NEW.value,
+        "room": shared,
+        "view": said.view or view,
+        "parts": said.parts,
+        "told_starts_at": said.starts_at,
+    }
+    tx.execute(placement.insert().values(row))
+
+
 def refusal_of(row: Row[Any], etag: str) -> Refusal | None:
     if row.refused_at is None:
         return None
@@ -203,4 +248,6 @@ def _arrival(row: Row[Any]) -> Arrival:
         retry_at=row.retry_at.replace(tzinfo=UTC) if row.retry_at else None,
         recording_id=row.recording_id,
         refusal=refusal_of(row, row.etag),
+        recorder_id=row.recorder_id,
+        sha256=row.sha256,
     )

@@ -4,7 +4,7 @@ An order is written in the transaction that changes what is known of a lesson, s
 carries it out settles it. So the search engine may be down without anybody waiting for it.
 
 Indexes have names. Of the edition that this release writes, the one that went live last is searched; one that never did is
-in the making. Before any went live, the edition's own name (`e2`) is searched.
+in the making. Before any went live, the edition's own name (`e3`) is searched.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
 """Names in the object store: the grammar of what recorders upload, and where Huikan keeps what it makes.
 
     incoming bucket   <school>/<room>/<date>T<time>[-<part>].<ext>          written by recorders
+                      <school>/<room>/<date>T<time>[-<part>].live/<piece>   a recording that is still being made
     media bucket      source/<recording>.<ext>                              the bytes, immutable
                       rendition/<recording>/e<edition>/<rung>/<file>        fMP4 HLS
                       transcript/<recording>/e<edition>/<language>.vtt
@@ -21,6 +22,10 @@ MEDIA_EXTENSIONS = frozenset({"mp4", "mkv", "mov", "ts", "m2ts", "flv", "avi", "
 # often a lesson plan.
 CAPTION_EXTENSIONS = ("vtt", "srt", "ass", "ssa", "ttml", "lrc")
 SIDECAR_EXTENSIONS = frozenset({"json", "pdf", *CAPTION_EXTENSIONS})
+
+_LIVE = ".live"
+_LIVE_NAME = re.compile(r"open\.json|close\.json|\d{6}\.part")
+VIEWS = ("teacher", "students", "screen", "mixed")
 
 # Slugs are ASCII on purpose: S3 clients, proxies and recorders disagree about everything else.
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -63,6 +68,56 @@ class IncomingKey:
         except ValueError as error:
             raise Unacceptable(shown(key), str(error), f"文件名中的日期或时间不存在，{_EXPECTED_ZH}") from error
         return cls(pieces[0], pieces[1], started_at, int(part or 1), extension, key.rpartition(".")[0])
+
+
+def live_key(school: str, room: str, stem: str, name: str) -> str:
+    """Where a recording that is still being made is put, piece by piece."""
+    return f"{school}/{room}/{stem}{_LIVE}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key below a recording in the making: its opening, a piece, or its closing."""
+
+    incoming: IncomingKey  # as the whole recording will be called
+    name: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.incoming.stem}{_LIVE}/"
+
+    @property
+    def piece(self) -> int | None:
+        """Which piece it is, from 0; None for the manifests."""
+        return int(self.name[:6]) if self.name.endswith(".part") else None
+
+    @classmethod
+    def parse(cls, key: str) -> "LiveKey | None":
+        """None for every key that is not one."""
+        folder, _, name = key.rpartition("/")
+        if not folder.endswith(_LIVE) or not _LIVE_NAME.fullmatch(name):
+            return None
+        try:
+            return cls(IncomingKey.parse(f"{folder.removesuffix(_LIVE)}.mp4"), name)
+        except Unacceptable:
+            return None
+
+
+def is_piece(key: str) -> bool:
+    """Whether an object is some bytes of a recording in the making, and nothing by itself."""
+    live = LiveKey.parse(key)
+    return live is not None and live.piece is not None
+
+
+def shared_room(room: str) -> tuple[str, str]:
+    """The room that a recorder stands in, and the view that its name says: 301-screen is the screen of 301."""
+    base, _, last = room.rpartition("-")
+    return (base, last) if base and last in VIEWS else (room, "")
+
+
+def is_slug(text: str) -> bool:
+    """Whether it can name a school or a room in a key."""
+    return _SLUG.fullmatch(text) is not None
 
 
 def shown(key: str) -> str:

@@ -12,7 +12,7 @@ from archive.database import Database
 from archive.errors import Absent
 from archive.indexing import order_index
 from archive.keys import IncomingKey
-from archive.model import Lesson, Programme, Scope, Shelf, Sidecar
+from archive.model import Facts, Lesson, Programme, Scope, Shelf, Sidecar
 from archive.schema import lesson, recording
 
 
@@ -38,6 +38,13 @@ class Lessons:
         wanted = select(lesson).where(lesson.c.id.in_(list(lesson_ids)), *_seen_by(scope))
         with self._db.reading() as tx:
             return {row.id: _lesson(row) for row in tx.execute(wanted)}
+
+    def facts(self, lesson_ids: Iterable[str], scope: Scope) -> list[Facts]:
+        """Of those of these lessons that are published and within the scope. Of some thousands at most."""
+        columns = lesson.c.subject, lesson.c.grade, lesson.c.school, lesson.c.programme, lesson.c.started_at
+        wanted = select(*columns).where(lesson.c.id.in_(list(lesson_ids)), *_seen_by(scope))
+        with self._db.reading() as tx:
+            return [Facts(*row) for row in tx.execute(wanted)]
 
     def published(
         self,
@@ -117,7 +124,7 @@ class Lessons:
 
 
 def _seen_by(scope: Scope) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [lesson.c.published_at.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [lesson.c.published_at.is_not(None), lesson.c.superseded_by.is_(None)]
     if scope.consented_only:
         conditions.append(lesson.c.consent.is_(True))
     if scope.schools is not None:
@@ -143,4 +150,5 @@ def _lesson(row: Row[Any]) -> Lesson:
         published_at=row.published_at.replace(tzinfo=UTC) if row.published_at else None,
         searchable_at=row.searchable_at.replace(tzinfo=UTC) if row.searchable_at else None,
         indexed_at=row.indexed_at.replace(tzinfo=UTC) if row.indexed_at else None,
+        superseded_by=row.superseded_by,
     )

@@ -2,10 +2,10 @@
 
 import hashlib
 from base64 import b32encode
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Programme(StrEnum):
@@ -298,6 +298,47 @@ class Sidecar:
     programme: Programme = Programme.LIVE
     language: str = "zh"  # zh or en: which language is taught in
     consent: bool | None = None  # None until somebody says; students see a lesson only when it is True
+    view: str = ""  # what this recorder shows: teacher, students, screen, mixed
+    parts: int | None = None  # how many a lesson was cut into; None where nobody says
+    clock_offset_ms: int | None = None  # how far the recorder's clock is ahead; None where it did not measure
+    starts_at: datetime | None = None  # when the lesson begins by the timetable, where the recorder knows
+    receipt: str = ""  # sha256 of a ticket that the sender holds, in hex
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One line of a timetable: a lesson that is taught in a room on a weekday, from `first_day` to `last_day`, both included.
+
+    `weekday` counts from Monday, 0. Times are minutes of the room's day. `every_weeks` 2: every other week, beginning
+    with the one that `first_day` lies in. `id` is 0 until the catalog has it.
+    """
+
+    room: str
+    first_day: date
+    last_day: date
+    weekday: int
+    starts_min: int
+    ends_min: int
+    every_weeks: int = 1
+    title: str = ""
+    subject: str = ""
+    grade: str = ""
+    teacher: str = ""
+    programme: Programme = Programme.LIVE
+    id: int = 0
+
+    def is_on(self, day: date) -> bool:
+        if not self.first_day <= day <= self.last_day or day.weekday() != self.weekday:
+            return False
+        first_monday = self.first_day - timedelta(days=self.first_day.weekday())
+        return (day - first_monday).days // 7 % self.every_weeks == 0
+
+    def starts_at(self, day: date) -> datetime:
+        """Naive: the room's wall clock."""
+        return datetime.combine(day, time()) + timedelta(minutes=self.starts_min)
+
+    def ends_at(self, day: date) -> datetime:
+        return datetime.combine(day, time()) + timedelta(minutes=self.ends_min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +361,52 @@ class Lesson:
     published_at: datetime | None = None
     searchable_at: datetime | None = None
     indexed_at: datetime | None = None  # when its passages were last made; None while it is in no index
+    superseded_by: str | None = None  # the lesson that is shown instead: its parts joined, or a better take
+
+
+class Place(StrEnum):
+    """What is known of which lesson a recording is."""
+
+    NEW = "new"  # not looked at yet: its length is not known
+    MATCHED = "matched"  # by room and clock
+    ASSIGNED = "assigned"  # by a person
+    PLAIN = "plain"  # nothing to match it with, and nothing missing
+    UNMATCHED = "unmatched"  # for a person to look at
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a recording belongs. `room` is the timetable's, which several recorders may share; `starts_at` and `ends_at` are
+    the recording's by the corrected clock, `slot_at` the beginning of the lesson it was found to be. All naive wall clocks.
+    """
+
+    recording_id: str
+    state: Place
+    room: str
+    view: str = ""
+    parts: int | None = None  # how many the sender said there are
+    told_starts_at: datetime | None = None  # the sender's word on slot_at
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    slot_at: datetime | None = None
+    reason_zh: str = ""  # why it is unmatched
+    joined_into: str | None = None  # the recording that holds this one and others
+
+
+@dataclass(frozen=True, slots=True)
+class TimetableImport:
+    """One import of a school's timetable. An addition counts beside what was there; any other import counts instead of it, in
+    its rooms, from its first day to its last."""
+
+    id: int
+    school: str
+    file: str
+    rooms: tuple[str, ...]
+    first_day: date
+    last_day: date
+    is_addition: bool
+    made_at: datetime
+    undone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +473,8 @@ class Arrival:
     retry_at: datetime | None = None  # None: now
     recording_id: str | None = None
     refusal: Refusal | None = None
+    recorder_id: str | None = None  # None where nobody can say whose it is
+    sha256: str | None = None  # of its bytes; None until they have been read
 
     @property
     def is_settled(self) -> bool:
@@ -422,9 +511,24 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What the library can be filtered by, counted within one scope: value → number of lessons."""
+    """What the library can be filtered by, counted within one scope: value → number of lessons.
+
+    `is_complete`: False where only the best of what was found was counted, so that there are at least so many.
+    """
 
     subjects: dict[str, int]
     grades: dict[str, int]
     schools: dict[str, int]
     programmes: dict[str, int]
+    terms: dict[str, int] = field(default_factory=dict[str, int])
+    is_complete: bool = True
+
+
+class Facts(NamedTuple):
+    """What lessons are counted by: far less to read than a lesson is."""
+
+    subject: str
+    grade: str
+    school: str
+    programme: str
+    started_at: datetime

@@ -30,6 +30,7 @@ from archive.schema import (
     encoding,
     index_order,
     lesson,
+    live,
     obstacle,
     progress,
     publication,
@@ -68,6 +69,14 @@ class Outputs:
         with self._db.reading() as tx:
             rows = tx.execute(select(recording).order_by(*order).limit(limit).offset(offset))
             return [_recording(row) for row in rows]
+
+    def beginning_with(self, start: str, limit: int = 3) -> list[str]:
+        """Ids of recordings that begin so: what people type of sixty-four digits."""
+        if not start:
+            return []
+        wanted = select(recording.c.id).where(recording.c.id.startswith(start, autoescape=True)).limit(limit)
+        with self._db.reading() as tx:
+            return list(tx.execute(wanted).scalars())
 
     def of_stem(self, stem: str) -> Recording | None:
         """The newest recording whose key is `<stem>.<ext>`: the one a late sidecar speaks of."""
@@ -258,7 +267,7 @@ class Outputs:
 
     def unfinished(self, limit: int = 500) -> list[str]:
         """Recordings that are neither refused nor published with all rungs and a transcript: what a sweep looks at,
-        oldest first."""
+        oldest first. Not those that are still being made."""
         whole = and_(
             publication.c.recording_id == recording.c.id,
             publication.c.speech_edition.is_not(None),
@@ -266,10 +275,13 @@ class Outputs:
             encoding.c.edition == publication.c.ladder_edition,
             encoding.c.whole_at.is_not(None),
         )
+        growing = and_(live.c.recording_id == recording.c.id, live.c.closed_at.is_(None))
         wanted = (
             select(recording.c.id)
             .where(
-                recording.c.refused_at.is_(None), ~select(encoding.c.edition).where(whole).correlate(recording).exists()
+                recording.c.refused_at.is_(None),
+                ~select(encoding.c.edition).where(whole).correlate(recording).exists(),
+                ~select(live.c.recording_id).where(growing).correlate(recording).exists(),
             )
             .order_by(recording.c.received_at)
             .limit(limit)

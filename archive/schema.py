@@ -5,9 +5,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -43,7 +45,10 @@ arrival = Table(
     Column("refused_code", String(40)),
     Column("refused_reason", Text),
     Column("refused_reason_zh", Text),
+    Column("recorder_id", String(20)),  # whose it is, where that is known
+    Column("sha256", String(64)),  # of its bytes, once they have been read
     Index(None, "recording_id"),
+    Index(None, "recorder_id", "seen_at"),
 )
 
 lesson = Table(
@@ -68,6 +73,7 @@ lesson = Table(
     Column("searchable_at", DateTime),
     Column("index_edition", Integer),
     Column("indexed_at", DateTime),
+    Column("superseded_by", String(26)),  # another lesson that is shown instead of this one
     UniqueConstraint("school", "room", "started_at", "part", "take"),
     Index(None, "published_at", "started_at"),
     Index(None, "indexed_at"),
@@ -260,4 +266,164 @@ index_edition = Table(
     Column("cursor", String(26), nullable=False),
     Column("done", Integer, nullable=False),
     Column("live_at", DateTime),
+)
+
+school = Table(
+    "school",
+    metadata,
+    Column("code", String(40), primary_key=True),
+    Column("name", String(80), nullable=False),
+)
+
+room = Table(
+    "room",
+    metadata,
+    Column("school", String(40), ForeignKey("school.code"), primary_key=True),
+    Column("code", String(40), primary_key=True),
+    Column("name", String(80), nullable=False),
+)
+
+# A machine that uploads. Its secret key is the store's alone; here are digests that what it shows us is compared with.
+recorder = Table(
+    "recorder",
+    metadata,
+    Column("id", String(20), primary_key=True),
+    Column("school", String(40), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("label", String(80), nullable=False),
+    Column("access_key", String(40), nullable=False),
+    Column("token_digest", String(64), nullable=False),
+    Column("gateway_digest", String(64)),
+    Column("issued_at", DateTime, nullable=False),
+    Column("revoked_at", DateTime),
+    Column("suspended_at", DateTime),
+    Column("daily_bytes", BigInteger),
+    Column("daily_recordings", Integer),
+    Column("clock_skew_ms", BigInteger),
+    Column("clock_seen_at", DateTime),
+    ForeignKeyConstraint(["school", "room"], ["room.school", "room.code"]),
+    UniqueConstraint("access_key"),
+    Index(None, "school", "room"),
+)
+
+# A teacher's own file on its way from a browser, piece by piece, until it is an object in the incoming bucket.
+teacher_upload = Table(
+    "teacher_upload",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("key", String(1024), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("piece_bytes", Integer, nullable=False),
+    Column("sidecar", JSON(none_as_null=True)),
+    Column("begun_at", DateTime, nullable=False),
+    Column("digests", JSON(none_as_null=True)),
+    Column("handed_in_at", DateTime),
+    Column("done_at", DateTime),
+    Column("reason_zh", Text),
+)
+
+# One row for each key that an event has named and no intake was begun for yet.
+hint = Table(
+    "hint",
+    metadata,
+    Column("key", String(1024), primary_key=True),
+    Column("noted_at", DateTime, nullable=False),
+    Index(None, "noted_at"),
+)
+
+# One row for each import of a school's timetable. The newest that covers a room and a day counts; taking one back is a mark.
+timetable = Table(
+    "timetable",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("school", String(40), nullable=False),
+    Column("file", String(200), nullable=False),
+    Column("rooms", JSON, nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("is_addition", Boolean, nullable=False),
+    Column("made_at", DateTime, nullable=False),
+    Column("undone_at", DateTime),
+    Index(None, "school"),
+)
+
+slot = Table(
+    "slot",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("timetable_id", Integer, ForeignKey("timetable.id"), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("weekday", Integer, nullable=False),
+    Column("every_weeks", Integer, nullable=False),
+    Column("starts_min", Integer, nullable=False),
+    Column("ends_min", Integer, nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("subject", String(40), nullable=False),
+    Column("grade", String(40), nullable=False),
+    Column("teacher", String(80), nullable=False),
+    Column("programme", String(20), nullable=False),
+    Index(None, "timetable_id", "room", "weekday"),
+)
+
+# How far a room's recorder is ahead of the true time.
+room_clock = Table(
+    "room_clock",
+    metadata,
+    Column("school", String(40), primary_key=True),
+    Column("room", String(40), primary_key=True),
+    Column("offset_ms", Integer, nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("noted_at", DateTime, nullable=False),
+)
+
+# Which lesson of the timetable a recording is, or why nobody knows. Wall clocks of the room but for placed_at.
+placement = Table(
+    "placement",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("room", String(40), nullable=False),
+    Column("view", String(20), nullable=False),
+    Column("parts", Integer),
+    Column("told_starts_at", DateTime),
+    Column("starts_at", DateTime),
+    Column("ends_at", DateTime),
+    Column("slot_at", DateTime),
+    Column("reason_zh", Text),
+    Column("joined_into", String(64)),
+    Column("placed_at", DateTime),
+    Index(None, "state"),
+)
+
+# A recording that is still being made: its pieces lie below `prefix` of the incoming bucket until it is closed. `survey` is
+# what was found out of its first minutes; `worker` makes it playable meanwhile, as long as its `beat_at` is fresh.
+live = Table(
+    "live",
+    metadata,
+    Column("recording_id", String(64), ForeignKey("recording.id"), primary_key=True),
+    Column("prefix", String(1024), nullable=False),
+    Column("opened_at", DateTime, nullable=False),
+    Column("grown_at", DateTime, nullable=False),
+    Column("pieces", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("reached_ms", Integer, nullable=False),
+    Column("survey", JSON(none_as_null=True)),
+    Column("worker", String(80)),
+    Column("beat_at", DateTime),
+    Column("closed_at", DateTime),
+    Index(None, "closed_at"),
+    Index(None, "prefix"),
+)
+
+# What a sender may ask for with its ticket, of which only the hash is kept.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("ticket", String(64), primary_key=True),
+    Column("recording_id", String(64)),
+    Column("sha256", String(64)),
+    Column("reason_zh", Text),
+    Column("noted_at", DateTime, nullable=False),
 )

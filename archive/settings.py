@@ -34,6 +34,14 @@ class Settings(BaseSettings):
     store_secret_key: SecretStr | None = Field(None, description="对象存储的 secret key；内置存储时自动生成。")
     store_secure: bool = Field(False, description="对象存储是否使用 HTTPS。")
     store_region: str = Field("us-east-1", description="对象存储的区域名。")
+    store_keys: Literal["operator", "minio"] = Field(
+        "operator",
+        description="外部 S3 的录播密钥由谁发放：operator 由管理员用该存储的工具；minio 由回看经 MinIO 管理接口发放与收回。",
+    )
+    store_public_url: str = Field(
+        "",
+        description="录播主机与浏览器连接对象存储的地址，例如 https://s3.example.edu.cn；留空则用存储监听的地址（只限本机）。",
+    )
     store_port: int = Field(8333, ge=0, le=65535, description="内置对象存储的 S3 端口（录播主机连接它）；0 为自动。")
     incoming_bucket: str = Field("incoming", description="录播主机上传到的桶。")
     media_bucket: str = Field("media", description="回看写成品的桶。")
@@ -70,9 +78,34 @@ class Settings(BaseSettings):
     max_recording_bytes: int = Field(20 * 2**30, ge=1, description="接收的最大录像，字节。")
     disk_reserve_bytes: int = Field(512 * 2**20, ge=0, description="工作盘上始终留空的字节数；不足时任务等待。")
 
+    join_after_min: float = Field(
+        10,
+        ge=0,
+        description="一节课的几段或几个画面多久没有新的到，就接成一节课，分钟；说明文件写了 parts 的，到齐就接。",
+    )
+
     sandbox: Literal["auto", "required"] = Field(
         "auto",
         description="处理录像的程序（ffmpeg）在隔离中运行。auto 用本机能做到的最强一级；required 在完全不能隔离时拒绝启动。",
+    )
+
+    recorder_daily_bytes: int = Field(
+        200 * 2**30, ge=0, description="一台录播主机每天最多上传多少字节；0 为不限，可用 huikan recorder quota 单独设。"
+    )
+    recorder_daily_recordings: int = Field(
+        100, ge=0, description="一台录播主机每天最多上传多少个录像；0 为不限，可单独设。"
+    )
+    abandoned_upload_h: float = Field(24, gt=0, description="没有传完的分段上传多久后清理，小时。")
+
+    ftp_port: int | None = Field(None, ge=0, le=65535, description="FTP 网关的端口；留空则不开，0 为自动。")
+    ftp_host: str = Field("127.0.0.1", description="FTP 网关监听的地址。")
+    ftp_public_address: str = Field("", description="FTP 网关在 NAT 之后时告诉主机的 IPv4 地址。")
+    ftp_passive_ports: str = Field("", description="FTP 被动方式的端口范围，例如 50000-50100；留空则由系统选。")
+    ftp_certificate: Path | None = Field(
+        None, description="FTPS 的证书与私钥（一个 PEM 文件）；设了就只接受加密的登录与传输。"
+    )
+    watched_folder: Path | None = Field(
+        None, description="监视的文件夹：放进 <学校>/<教室>/ 的录像会被收走；留空则不监视。"
     )
 
     scan_interval_s: float = Field(15, gt=0, description="多久扫描一次上传桶，秒。")

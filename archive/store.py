@@ -11,16 +11,17 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
+from minio.datatypes import PostPolicy
 from minio.error import MinioException, S3Error, ServerError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Retry, Timeout
@@ -31,6 +32,7 @@ from archive.keys import shown
 PART_BYTES = 16 * 2**20  # S3 takes at most 10,000 parts: this allows 160 GiB
 PARALLEL_PARTS = 2  # each holds one part in memory
 READ_BYTES = 256 * 2**10
+_SLOW_READ_BYTES = 8 * 2**10
 
 _CONNECT_S = 3.0
 _READ_S = 60.0  # completing a 20 GiB multipart upload takes a busy server tens of seconds
@@ -41,6 +43,8 @@ _RETRY = Retry(total=2, connect=1, read=1, redirect=0, status=0, other=0, backof
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "NoSuchVersion", "PreconditionFailed"})
 _WRONG_KEYS = frozenset({"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"})
 _STORE_FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
+_META = "x-amz-meta-"
+_OWNER = "seaweed-x-amz-owner"  # SeaweedFS alone says whose key put an object
 _WHAT = "对象存储"
 _KEYS_ZH = "请检查 HUIKAN_STORE_ACCESS_KEY 与 HUIKAN_STORE_SECRET_KEY。"
 _CLOCK_ZH = "本机与对象存储的时钟相差过大，请校准时间（例如 timedatectl set-ntp true）。"
@@ -50,13 +54,19 @@ _DOWN_ZH = "请确认对象存储正在运行，且 HUIKAN_STORE_ENDPOINT 可以
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the store says of an object. `content_type` is "" where it was not asked for (in a listing)."""
+    """What the store says of an object. In a listing the last three are empty: it was not asked for them.
+
+    `metadata` is what its sender said of it (x-amz-meta-…, names in lower case). `owner` is who put it, on stores that
+    tell; "" elsewhere.
+    """
 
     key: str
     etag: str
     size_bytes: int
     modified_at: datetime  # aware, UTC
     content_type: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    owner: str = ""
 
 
 class ObjectBody(Iterator[bytes]):
@@ -102,9 +112,13 @@ class ObjectStore:
         secure: bool = False,
         region: str = "us-east-1",
         read_timeout_s: float = _READ_S,
+        throttle: Callable[[int], None] | None = None,
     ) -> None:
+        """`throttle` is called with a number of bytes before they go out, and returns when they may."""
         self.endpoint = endpoint
-        pool = _CheckedPool(timeout=Timeout(connect=_CONNECT_S, read=read_timeout_s), retries=_RETRY, maxsize=16)
+        pool = _CheckedPool(
+            throttle, timeout=Timeout(connect=_CONNECT_S, read=read_timeout_s), retries=_RETRY, maxsize=16
+        )
         # With the region given the client never asks GetBucketLocation, which a least-privilege key may not.
         self._client = Minio(endpoint, access_key, secret_key, secure=secure, region=region, http_client=pool)
 
@@ -136,7 +150,10 @@ class ObjectStore:
         except Absent:
             return None
         modified_at = found.last_modified or datetime.fromtimestamp(0, UTC)
-        return StoredObject(key, found.etag or "", found.size or 0, modified_at, found.content_type or "")
+        told = {name.lower(): str(value) for name, value in (found.metadata or {}).items()}
+        said = {name.removeprefix(_META): value for name, value in told.items() if name.startswith(_META)}
+        size_bytes, kind = found.size or 0, found.content_type or ""
+        return StoredObject(key, found.etag or "", size_bytes, modified_at, kind, said, told.get(_OWNER, ""))
 
     def list(self, bucket: str, prefix: str = "") -> Iterator[StoredObject]:
         """Every object whose key starts with `prefix`, in the server's order. Directories and half uploads are not."""
@@ -148,7 +165,12 @@ class ObjectStore:
                 yield StoredObject(key, found.etag or "", found.size or 0, found.last_modified)
 
     def put_file(
-        self, bucket: str, key: str, path: Path, content_type: str = "application/octet-stream"
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
         """Store a file under `key`, in parts when it is large. Whoever sees the object sees all of it."""
         with _translated(key):
@@ -157,6 +179,7 @@ class ObjectStore:
                 key,
                 str(path),
                 content_type=content_type,
+                metadata=dict(metadata or {}),
                 part_size=PART_BYTES,
                 num_parallel_uploads=PARALLEL_PARTS,
             )
@@ -168,6 +191,13 @@ class ObjectStore:
         with _translated(key):
             self._client.put_object(bucket, key, io.BytesIO(data), len(data), content_type=content_type)
         return self._stored(bucket, key, len(data))
+
+    def hand_in(self, bucket: str, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        """Store bytes with a key that may only write. The server checked their MD5; nothing can be looked up afterwards."""
+        with _translated(key):
+            self._client.put_object(
+                bucket, key, io.BytesIO(data), len(data), content_type=content_type, part_size=max(len(data), 5 * 2**20)
+            )
 
     def get_file(self, bucket: str, key: str, path: Path, *, etag: str | None = None) -> str:
         """Download to `path` and return the sha256 of what was written, in hex.
@@ -208,6 +238,45 @@ class ObjectStore:
             raise ValueError(f"not a length: {length}")
         return self._body(bucket, key, offset=offset, length=length or 0)
 
+    def abandoned(self, bucket: str, before: datetime) -> Iterator[tuple[str, str]]:
+        """(key, upload id) of every upload in parts that was begun before an instant (aware) and is not complete."""
+        key_marker = upload_marker = None
+        while True:
+            with _translated(bucket):
+                page = self._client._list_multipart_uploads(  # pyright: ignore[reportPrivateUsage]
+                    bucket, key_marker=key_marker, upload_id_marker=upload_marker
+                )
+            for found in page.uploads:
+                begun_at = found.initiated_time
+                if found.object_name and found.upload_id and begun_at is not None and begun_at < before:
+                    yield found.object_name, found.upload_id
+            key_marker, upload_marker = page.next_key_marker, page.next_upload_id_marker
+            if not page.is_truncated or not key_marker:
+                return
+
+    def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """The parts of an upload that was given up are gone afterwards; no error if it was not there."""
+        with suppress(Absent), _translated(key):
+            self._client._abort_multipart_upload(bucket, key, upload_id)  # pyright: ignore[reportPrivateUsage]
+
+    def presigned_put(self, bucket: str, key: str, lifetime: timedelta) -> str:
+        """An address at which whoever has it may put this one object, in one piece, until it expires."""
+        with _translated(key):
+            return self._client.presigned_put_object(bucket, key, expires=lifetime)
+
+    def post_policy(
+        self, bucket: str, prefix: str, lifetime: timedelta, *, limit_bytes: int, exact: bool = False
+    ) -> dict[str, str]:
+        """The fields of a form with which a browser may POST objects whose key starts with `prefix` (or is it)."""
+        policy = PostPolicy(bucket, datetime.now(UTC) + lifetime)
+        if exact:
+            policy.add_equals_condition("key", prefix)
+        else:
+            policy.add_starts_with_condition("key", prefix)
+        policy.add_content_length_range_condition(1, limit_bytes)
+        with _translated(prefix):
+            return self._client.presigned_post_policy(policy)
+
     def delete(self, bucket: str, key: str) -> None:
         """Gone afterwards; no error if it was not there."""
         with suppress(Absent), _translated(key):
@@ -228,6 +297,10 @@ class ObjectStore:
 class _CheckedPool(urllib3.PoolManager):
     """Adds Content-MD5 to every body. SeaweedFS takes a body that contradicts its signed sha256, but not its MD5."""
 
+    def __init__(self, throttle: Callable[[int], None] | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._throttle = throttle
+
     def urlopen(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         method: str,
@@ -238,7 +311,24 @@ class _CheckedPool(urllib3.PoolManager):
         body = kw.get("body")
         if isinstance(body, bytes) and body and "Content-MD5" not in kw["headers"]:
             kw["headers"]["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        if isinstance(body, bytes) and body and self._throttle is not None:
+            kw["body"] = _Slowly(body, self._throttle)
         return super().urlopen(method, url, redirect, **kw)
+
+
+class _Slowly(io.BytesIO):
+    """A body that goes out as fast as it may: little by little, so that a capped line is never flooded for a moment."""
+
+    def __init__(self, data: bytes, throttle: Callable[[int], None]) -> None:
+        super().__init__(data)
+        self._throttle = throttle
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = _SLOW_READ_BYTES if size is None or size < 0 else min(size, _SLOW_READ_BYTES)
+        data = super().read(wanted)
+        if data:
+            self._throttle(len(data))
+        return data
 
 
 @contextmanager

@@ -9,13 +9,14 @@ Like all steps they raise Rejected, Unavailable or Cancelled only, and do nothin
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archive.crash import crash_point
 from archive.errors import Unavailable, Unreadable
 from archive.keys import poster_key, progressive_key, rendition_prefix, rung_prefix, still_key
 from archive.model import Damage, Probe, Recording, Rendition
+from ingest.live import begun_as
 from ingest.progress import reporter
 from ingest.runtime import Runtime
 from ingest.steps import probe_recording
@@ -79,12 +80,24 @@ def survey_recording(runtime: Runtime, recording_id: str, *, redo: bool = False)
         found = probe_recording(runtime, recording_id)
         source, read, enterable = _entered(runtime, recording, found)
         surveyed = survey(source, read, name=recording.key, enterable=enterable)
-        with scratch(runtime) as trials:
-            trials.mkdir()
-            surveyed = per_title.with_offsets(source, read, surveyed, trials, cancelled=runtime.stopping)
+        was_live, begun = begun_as(runtime, recording_id)
+        if begun is not None:
+            surveyed = _as_begun(surveyed, begun)
+        else:
+            with scratch(runtime) as trials:
+                trials.mkdir()
+                surveyed = per_title.with_offsets(source, read, surveyed, trials, cancelled=runtime.stopping)
+            # One that was over before its first part was made is waited for all the same.
+            surveyed = replace(surveyed, live=was_live)
         encodings.keep_survey(recording_id, EDITION, surveyed.as_json())
         crash_point("survey:kept")
     return making(runtime, recording_id).waiting
+
+
+def _as_begun(whole: Survey, first: Survey) -> Survey:
+    """The rest is made as the beginning was, while the lesson was still being taught."""
+    video = tuple(replace(now, crf_offset=then.crf_offset) for now, then in zip(whole.video, first.video, strict=True))
+    return replace(whole, video=video, live=True, gain_db=first.gain_db)
 
 
 def making(runtime: Runtime, recording_id: str) -> Making:

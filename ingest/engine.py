@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from archive.database import Database, now
 from archive.errors import Unavailable
+from archive.keys import is_piece
 from archive.schema import executor
 
 APPLICATION = "huikan"
@@ -130,6 +131,8 @@ class Runs:
 
     def arrived(self, key: str) -> None:
         """Something may have been put at `key` in the incoming bucket. Raises Unavailable when it cannot be noted."""
+        if is_piece(key):
+            return  # ingest.live looks for them itself
         once = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
         self._enqueue("intake", INTAKE, once, FRESH, key)
 

@@ -1,7 +1,8 @@
 """The search index as the rest of Huikan has it: the one that is live, and while another is built beside it, both are written.
 
 Which is live says the catalog. Readers look there once a second; writers each time, so that what is published while an index
-is in the making is in it too.
+is in the making is in it too. After an upgrade that is the index of the release before, if this one can search it, until one
+of this edition is swapped in.
 """
 
 import threading
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from archive.indexing import Indexing
 from search.hits import Results
 from search.index import NAME, Ready, SearchIndex, Seen, ready
-from search.passages import EDITION, Passage
+from search.passages import EDITION, OLDER_EDITIONS, Passage
 from search.query import Query
 
 POINTER_S = 1.0  # how long a reader may go on in an index that was replaced
@@ -40,6 +41,9 @@ class LiveIndex:
     def search(self, query: Query) -> Results:
         return self.live().search(query)
 
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        return self.live().lessons_saying(query, limit)
+
     def seen(self) -> set[Seen]:
         return self.live().seen()
 
@@ -62,12 +66,30 @@ class LiveIndex:
 
     def live(self) -> SearchIndex:
         with self._lock:
-            if time.monotonic() - self._looked_at > POINTER_S:
-                before, self._live = self._live, self._indexing.live(EDITION) or NAME
-                self._looked_at = time.monotonic()
-                if before != self._live and before in self._by_name:
-                    self._by_name.pop(before).close()
-        return self.named(self._live)
+            live, is_known = self._live, time.monotonic() - self._looked_at <= POINTER_S
+        if is_known:
+            return self.named(live)
+        live = self._searched()
+        with self._lock:
+            before, self._live, self._looked_at = self._live, live, time.monotonic()
+            if before != live and before in self._by_name:
+                self._by_name.pop(before).close()
+        return self.named(live)
+
+    def is_older(self) -> bool:
+        """Whether what is searched is of an edition before ours: one of ours is then to be built beside it."""
+        return self._searched() == self._older() is not None
+
+    def _searched(self) -> str:
+        return self._indexing.live(EDITION) or self._older() or NAME
+
+    def _older(self) -> str | None:
+        """The index of the release before, if there is one that we can search and none of ours."""
+        if not OLDER_EDITIONS or self._indexing.live(EDITION) is not None or self.named(NAME).size():
+            return None
+        there = {*self.named(NAME).others()}
+        names = (self._indexing.live(edition) or f"e{edition}" for edition in OLDER_EDITIONS)
+        return next((name for name in names if name in there), None)
 
     def named(self, name: str) -> SearchIndex:
         with self._lock:
@@ -77,5 +99,5 @@ class LiveIndex:
 
     def _written(self) -> list[SearchIndex]:
         building = self._indexing.building(EDITION)
-        live = self._indexing.live(EDITION) or NAME
+        live = self._searched()
         return [self.named(name) for name in (live, *([building.name] if building else []))]

@@ -5,23 +5,29 @@ and are found as soon as it is back. Building an index takes nothing away from a
 one holds what the catalog holds, and answers.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from multiprocessing import get_context
+from itertools import chain
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 import structlog
 
+from archive.catalog import Catalog
 from archive.crash import crash_point
 from archive.errors import Unavailable
 from archive.indexing import Build, Order
 from archive.model import Lesson
+from archive.settings import Settings
+from ingest import lexicon
 from ingest.indexes import POINTER_S
 from ingest.runtime import Runtime
-from search.index import NAME, Ready, SearchIndex, Seen, ready
+from search.index import NAME, Ready, SearchIndex, Seen, ready, warm
 from search.passages import EDITION, Passage, passages_of
 from search.query import STAFF, Query
 from search.words import clean
@@ -31,6 +37,10 @@ log = structlog.get_logger()
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 5.0, 600.0
 _BATCH = 200  # lessons of one commit: some tens of thousands of passages, a hundred megabytes at most
 _PROCESSES = 2  # cut words for one writer; more would wait for it
+_SHARE, _PAGES_AHEAD = (
+    20,
+    2,
+)  # lessons that a process is given at once; batches that are cut before the writer wants them
 _WORTH_PROCESSES = 400  # lessons: starting the processes takes some seconds
 _SPOT_CHECKS = 20
 _SPOT_CHARS = 12
@@ -82,8 +92,9 @@ def carry_out(runtime: Runtime, orders: Sequence[Order]) -> int:
 
 def index_lessons(runtime: Runtime, lesson_ids: Sequence[str]) -> None:
     """Replaces their passages. While a transcript is still to come, title and teacher can be found already."""
+    lexicon.refresh(runtime.settings)
     lessons = [runtime.catalog.lessons.get(lesson_id) for lesson_id in lesson_ids]
-    made = {lesson.id: _passages(runtime, lesson) for lesson in lessons}
+    made = {lesson.id: _passages(runtime.catalog, lesson) for lesson in lessons}
     runtime.index.replace_many({lesson_id: ready(passages) for lesson_id, (passages, _) in made.items()})
     crash_point("index:replaced")
     runtime.catalog.indexing.note_indexed(lesson_ids)
@@ -92,9 +103,11 @@ def index_lessons(runtime: Runtime, lesson_ids: Sequence[str]) -> None:
             runtime.catalog.outputs.mark_searchable(lesson.recording_id, EDITION)
 
 
-def _passages(runtime: Runtime, lesson: Lesson) -> tuple[tuple[Passage, ...], bool]:
+def _passages(catalog: Catalog, lesson: Lesson) -> tuple[tuple[Passage, ...], bool]:
     """A lesson's passages, and whether what was said is among them."""
-    transcript = runtime.catalog.transcripts.current(lesson.recording_id)
+    transcript = catalog.transcripts.current(lesson.recording_id)
+    if lesson.superseded_by is not None:  # found by the lesson that is shown instead
+        return (), transcript is not None
     return passages_of(lesson, transcript.cues if transcript else ()), transcript is not None
 
 
@@ -104,7 +117,8 @@ def _passages(runtime: Runtime, lesson: Lesson) -> tuple[tuple[Passage, ...], bo
 def wanted(runtime: Runtime) -> set[Seen]:
     """What the index should hold: every lesson that was indexed, visible to whom the catalog says."""
     lessons = runtime.catalog.lessons.every()
-    return {Seen(one.id, clean(one.school), one.consent is True) for one in lessons if one.indexed_at is not None}
+    shown = [one for one in lessons if one.indexed_at is not None and one.superseded_by is None]
+    return {Seen(one.id, clean(one.school), one.consent is True) for one in shown}
 
 
 def mend(runtime: Runtime) -> int:
@@ -132,6 +146,7 @@ def reindex(runtime: Runtime, on_progress: Progress) -> int:
     Cut off at any moment, it goes on from its last commit when it is called again. Raises Unavailable; the live index is
     then what it was. One process at a time.
     """
+    lexicon.refresh(runtime.settings)
     indexing = runtime.catalog.indexing
     build = indexing.begin(EDITION)
     index = runtime.index.named(build.name)
@@ -150,6 +165,7 @@ def reindex(runtime: Runtime, on_progress: Progress) -> int:
 
 
 _Known = dict[str, datetime | None]  # when each lesson had last been indexed when it was read
+_Batch = dict[str, list[Ready]]
 
 
 def _fill(runtime: Runtime, build: Build, index: SearchIndex, on_progress: Progress) -> _Known:
@@ -157,7 +173,7 @@ def _fill(runtime: Runtime, build: Build, index: SearchIndex, on_progress: Progr
     indexing = runtime.catalog.indexing
     total, done, known = indexing.count(), build.done, _Known()
     on_progress(done, total)
-    with _workers(total - done) as workers:
+    with _workers(runtime, total - done) as workers:
         for batch in _made(runtime, _pages(runtime, build.cursor), workers, known):
             index.replace_many(batch)
             crash_point("reindex:batch")
@@ -172,13 +188,13 @@ def _catch_up(runtime: Runtime, build: Build, index: SearchIndex, known: _Known)
     since = build.begun_at - _OVERLAP
     while changed := [
         one
-        for one in _lessons(runtime, runtime.catalog.indexing.indexed_since(since))
+        for one in _lessons(runtime.catalog, runtime.catalog.indexing.indexed_since(since))
         if one.id not in known or one.indexed_at != known[one.id]
     ]:
         for first in range(0, len(changed), _BATCH):
             batch = changed[first : first + _BATCH]
             known.update((one.id, one.indexed_at) for one in batch)
-            index.replace_many({one.id: ready(_passages(runtime, one)[0]) for one in batch})
+            index.replace_many({one.id: ready(_passages(runtime.catalog, one)[0]) for one in batch})
 
 
 def _make_sure(runtime: Runtime, index: SearchIndex) -> None:
@@ -192,7 +208,7 @@ def _make_sure(runtime: Runtime, index: SearchIndex) -> None:
         raise Unavailable("新索引", reason, "请再运行一次 huikan reindex；现用的索引没有变。")
     step = max(1, len(should) // _SPOT_CHECKS)
     for seen in sorted(should)[::step]:
-        for passage in _passages(runtime, runtime.catalog.lessons.get(seen.lesson_id))[0][:2]:
+        for passage in _passages(runtime.catalog, runtime.catalog.lessons.get(seen.lesson_id))[0][:2]:
             query = Query(passage.text[:_SPOT_CHARS], lesson_id=seen.lesson_id, scope=STAFF)
             if query.is_asking and not index.search(query).hits:
                 reason = f"a passage of lesson {seen.lesson_id} is not found"
@@ -205,38 +221,70 @@ def _pages(runtime: Runtime, cursor: str) -> Iterator[list[str]]:
         cursor = page[-1]
 
 
-def _lessons(runtime: Runtime, lesson_ids: Iterable[str]) -> Iterator[Lesson]:
-    found = (runtime.catalog.lessons.find(lesson_id) for lesson_id in lesson_ids)
+def _lessons(catalog: Catalog, lesson_ids: Iterable[str]) -> Iterator[Lesson]:
+    found = (catalog.lessons.find(lesson_id) for lesson_id in lesson_ids)
     return (one for one in found if one is not None)
 
 
 @contextmanager
-def _workers(lessons: int) -> Generator[Executor | None]:
+def _workers(runtime: Runtime, lessons: int) -> Generator[Executor | None]:
     if lessons < _WORTH_PROCESSES:
         yield None
         return
-    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+    settings = runtime.settings
+    with ProcessPoolExecutor(_PROCESSES, get_context("spawn"), initializer=_begin, initargs=(settings,)) as pool:
         yield pool
+
+
+_Made = tuple[str, datetime | None, list[Ready]]  # a lesson, when it had been indexed when it was read, its passages
+
+_opened: list[Catalog] = []  # of a process that cuts
+
+
+def _begin(settings: Settings) -> None:
+    """In a process of its own: it reads the catalog itself, for a lesson's cues take long to hand over."""
+    Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    lexicon.refresh(settings)
+    warm()
+    _opened.append(Catalog(settings.catalog_address))
+
+
+def _end_with_parent() -> None:
+    """A worker that is killed must not leave us waiting for work for ever: we hold an end of our own pipe open."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _cut(lesson_ids: Sequence[str]) -> list[_Made]:
+    return _made_of(_opened[0], lesson_ids)
+
+
+def _made_of(catalog: Catalog, lesson_ids: Iterable[str]) -> list[_Made]:
+    return [(one.id, one.indexed_at, ready(_passages(catalog, one)[0])) for one in _lessons(catalog, lesson_ids)]
 
 
 def _made(
     runtime: Runtime, pages: Iterable[Sequence[str]], workers: Executor | None, known: _Known
-) -> Iterator[dict[str, list[Ready]]]:
+) -> Iterator[_Batch]:
     """Batches of lessons with their words cut: in processes of their own, some batches ahead, or here."""
-    ahead: deque[tuple[list[str], list[Future[list[Ready]]]]] = deque()
+    ahead: deque[list[Future[list[_Made]]]] = deque()
     for page in pages:
-        lessons = list(_lessons(runtime, page))
-        known.update((one.id, one.indexed_at) for one in lessons)
-        passages = {one.id: _passages(runtime, one)[0] for one in lessons}
         if workers is None:
-            yield {lesson_id: ready(of_one) for lesson_id, of_one in passages.items()}
+            yield _collected([_made_of(runtime.catalog, page)], known)
             continue
-        ahead.append(([*passages], [workers.submit(ready, of_one) for of_one in passages.values()]))
-        if len(ahead) > _PROCESSES:
-            yield _collected(*ahead.popleft())
+        shares = [page[first : first + _SHARE] for first in range(0, len(page), _SHARE)]
+        ahead.append([workers.submit(_cut, share) for share in shares])
+        if len(ahead) > _PAGES_AHEAD:
+            yield _collected([made.result() for made in ahead.popleft()], known)
     while ahead:
-        yield _collected(*ahead.popleft())
+        yield _collected([made.result() for made in ahead.popleft()], known)
 
 
-def _collected(lesson_ids: Sequence[str], made: Sequence[Future[list[Ready]]]) -> dict[str, list[Ready]]:
-    return {lesson_id: one.result() for lesson_id, one in zip(lesson_ids, made, strict=True)}
+def _collected(made: Iterable[Sequence[_Made]], known: _Known) -> _Batch:
+    batch: _Batch = {}
+    for lesson_id, indexed_at, passages in chain.from_iterable(made):
+        known[lesson_id] = indexed_at
+        batch[lesson_id] = passages
+    return batch

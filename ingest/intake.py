@@ -5,21 +5,28 @@ touched. Event and scan both come here.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 
 from archive.crash import crash_point
+from archive.database import now
 from archive.errors import Absent, Rejected, Unacceptable, Unreadable
-from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, shown, source_key
+from archive.keys import CAPTION_EXTENSIONS, SIDECAR_EXTENSIONS, IncomingKey, LiveKey, is_piece, shown, source_key
 from archive.model import Refusal, Sidecar
 from archive.store import StoredObject
+from ingest import live
+from ingest.admission import admit, check_declared
+from ingest.placing import note_clock, place
 from ingest.runtime import Runtime
 from ingest.sidecar import LIMIT_BYTES, read_sidecar
 from ingest.workspace import keep_source, reserve, scratch
 from transcribe.captions import MAX_BYTES, read_captions
 
 log = structlog.get_logger()
+
+_OLD = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
 
     Everything else ends in the catalog.
     """
+    if is_piece(key):
+        return TakenIn()
     found = runtime.store.stat(runtime.incoming, key)
     if found is None:
         return TakenIn()  # gone again: an event is only a hint
@@ -48,6 +57,10 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         return TakenIn(arrival.recording_id)
     crash_point("intake:noted")
     try:
+        admit(runtime.catalog, runtime.settings, found)
+        in_the_making = LiveKey.parse(key)
+        if in_the_making is not None:
+            return _take_manifest(runtime, in_the_making, found)
         incoming = IncomingKey.parse(key)
         if incoming.is_media:
             return _take_media(runtime, incoming, found)
@@ -58,6 +71,23 @@ def take_in(runtime: Runtime, key: str) -> TakenIn:
         runtime.catalog.arrivals.refuse(key, found.etag, error.code, str(error), error.reason_zh)
         log.warning("refused", key=shown(key), code=error.code, reason=str(error))
         return TakenIn()
+
+
+def _take_manifest(runtime: Runtime, key: LiveKey, found: StoredObject) -> TakenIn:
+    if key.name == "open.json":
+        live.take_open(runtime, found.key, found, key)
+        return TakenIn()
+    closed = live.take_close(runtime, found.key, found, key)
+    return TakenIn(closed.recording_id, early=closed.early)
+
+
+def is_old(key: str) -> bool:
+    """Whether nobody waits for it today: a lesson of weeks ago, from a shelf. Its name says when it was."""
+    try:
+        started_at = IncomingKey.parse(key).started_at
+    except Rejected:
+        return False
+    return now() - started_at > _OLD
 
 
 def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) -> TakenIn:
@@ -71,10 +101,15 @@ def _take_media(runtime: Runtime, incoming: IncomingKey, found: StoredObject) ->
     reserve(runtime, found.size_bytes)
     with scratch(runtime) as path:
         recording_id = runtime.store.get_file(runtime.incoming, found.key, path, etag=found.etag)
+        runtime.catalog.arrivals.hashed(found.key, found.etag, recording_id)
+        check_declared(found, recording_id)
         _store_source(runtime, source_key(recording_id, incoming.extension), path, found.size_bytes)
         crash_point("intake:stored")
         sidecar = _sidecar_beside(runtime, incoming)
+        note_clock(runtime.catalog, incoming, sidecar)
         accepted = runtime.catalog.arrivals.accept(found.key, found.etag, recording_id, found.size_bytes, sidecar)
+        # The same bytes under another name are safe with us, too.
+        runtime.catalog.receipts.note(sidecar.receipt, recording_id=recording_id, sha256=recording_id)
         if isinstance(accepted, Refusal):
             return TakenIn()
         crash_point("intake:accepted")
@@ -148,7 +183,14 @@ def _take_late_sidecar(runtime: Runtime, incoming: IncomingKey, found: StoredObj
         return TakenIn(early=True)
     redo: tuple[str, ...] = ()
     if incoming.extension == "json":
-        runtime.catalog.lessons.describe(recording.lesson_id, _read(runtime, found))
+        said = _read(runtime, found)
+        runtime.catalog.lessons.describe(recording.lesson_id, said)
+        runtime.catalog.placements.tell(recording.id, said)
+        note_clock(runtime.catalog, incoming, said)
+        if said.receipt:
+            runtime.catalog.receipts.note(said.receipt, recording_id=recording.id, sha256=recording.id)
+        if recording.probe is not None:
+            place(runtime.catalog, recording.id)  # what the school did not say, the timetable does
         redo = ("index",)
     elif incoming.extension in CAPTION_EXTENSIONS:
         redo = ("speech", "index")

@@ -19,11 +19,12 @@ from typing import Any, cast
 
 from archive.errors import Absent, Unavailable
 from archive.keys import IncomingKey
+from archive.recorders import token_of
 from archive.store import ObjectStore
 
 # PutObject covers every step of a multipart upload. Real recorders ask which parts have arrived when they resume one.
 _UPLOAD_ACTIONS = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
-_IDENTITY_PREFIX = "recorder-"
+IDENTITY_PREFIX = "recorder-"
 _RELOAD_S = 15.0  # it takes some 10 ms
 _EVENTS_OF_INTEREST = ("create", "update")  # an overwrite arrives as an update
 
@@ -110,7 +111,7 @@ class RecorderKeys:
     """
 
     def __init__(self, home: Path) -> None:
-        self._home = home.absolute()
+        self._home = home.resolve()  # the store is started with the same spelling
         self._file = self._home / "recorders.json"
         self._config = self._home / "s3.json"
 
@@ -118,7 +119,7 @@ class RecorderKeys:
         """Make it known; a store that runs takes it from now on. Again is no error. A revoked key stays revoked."""
         with self._changing() as kept:
             known = kept.setdefault(key.access_key, _Kept(**asdict(key), issued_at=datetime.now(UTC).isoformat()))
-        if known.revoked_at is None:
+        if known.revoked_at is None and not known.suspended:
             self._until_the_store(_knows, known)
         return known.record
 
@@ -132,6 +133,22 @@ class RecorderKeys:
                 gone = secrets.token_hex(20)
                 kept[access_key] = replace(known, secret_key=gone, revoked_at=datetime.now(UTC).isoformat())
         self._until_the_store(_refuses, known)
+
+    def suspend(self, access_key: str) -> None:
+        """A store that runs refuses it until `resume`. Raises Absent if it was never issued."""
+        self._let(access_key, suspended=True)
+
+    def resume(self, access_key: str) -> None:
+        """It works again, unless it was revoked. Raises Absent if it was never issued."""
+        self._let(access_key, suspended=False)
+
+    def _let(self, access_key: str, *, suspended: bool) -> None:
+        with self._changing() as kept:
+            if access_key not in kept:
+                raise Absent(access_key)
+            known = kept[access_key] = replace(kept[access_key], suspended=suspended)
+        if known.revoked_at is None:
+            self._until_the_store(_refuses if suspended else _knows, known)
 
     def list(self) -> tuple[RecorderRecord, ...]:
         """All keys ever issued, oldest first."""
@@ -204,6 +221,7 @@ class _Kept:
     bucket: str
     issued_at: str
     revoked_at: str | None = None
+    suspended: bool = False
 
     @property
     def record(self) -> RecorderRecord:
@@ -224,10 +242,10 @@ def store_config(owner: Mapping[str, Any], kept: Iterable[_Kept]) -> dict[str, A
         policies[policy] = json.dumps(upload_policy(each.school, each.room, each.bucket))
         identities.append(
             {
-                "name": _IDENTITY_PREFIX + each.access_key,
+                "name": IDENTITY_PREFIX + each.access_key,
                 "credentials": [{"accessKey": each.access_key, "secretKey": each.secret_key}],
                 "policyNames": [policy],
-                "disabled": each.revoked_at is not None,
+                "disabled": each.revoked_at is not None or each.suspended,
             }
         )
     named = [{"name": name, "content": document} for name, document in policies.items()]
@@ -247,7 +265,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _is_owner(identity: Mapping[str, Any]) -> bool:
-    return not identity["name"].startswith(_IDENTITY_PREFIX)
+    return not identity["name"].startswith(IDENTITY_PREFIX)
 
 
 def _knows(endpoint: str, kept: _Kept) -> bool:
@@ -260,6 +278,13 @@ def _knows(endpoint: str, kept: _Kept) -> bool:
 
 def _refuses(endpoint: str, kept: _Kept) -> bool:
     return not _knows(endpoint, kept)
+
+
+def tokens_of(home: Path) -> dict[str, str]:
+    """access key → the token its recorder shows our API, of every key that works: for recorders that were issued a key
+    before the catalog knew any. A revoked key's secret is gone, and with it its token."""
+    kept = RecorderKeys(home)._read().values()  # pyright: ignore[reportPrivateUsage]
+    return {each.access_key: token_of(each.access_key, each.secret_key) for each in kept if each.revoked_at is None}
 
 
 def _mapping(value: object) -> Mapping[str, object]:

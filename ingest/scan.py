@@ -6,10 +6,12 @@ from itertools import islice
 import structlog
 
 from archive.database import now
+from archive.keys import is_piece
 from archive.model import Arrival
 from archive.store import StoredObject
 from ingest.engine import Runs
 from ingest.runtime import Runtime
+from ingest.triage import begin
 
 log = structlog.get_logger()
 
@@ -22,12 +24,17 @@ def scan(runtime: Runtime, runs: Runs) -> int:
     Raises Unavailable when the store or the catalog cannot be asked.
     """
     started = 0
-    for objects in _in_lots(runtime.store.list(runtime.incoming), _LOOK_UP_AT_ONCE):
+    seen = (
+        found for found in runtime.store.list(runtime.incoming) if not is_piece(found.key)
+    )  # those are ingest.live's
+    for objects in _in_lots(seen, _LOOK_UP_AT_ONCE):
         known = runtime.catalog.arrivals.among((found.key, found.etag) for found in objects)
-        for found in objects:
-            if _is_due(known.get((found.key, found.etag))):
-                runs.arrived(found.key)
-                started += 1
+        due = [found for found in objects if _is_due(known.get((found.key, found.etag)))]
+        # All at once, before any is begun: what is there is seen by people within one scan, however long a queue is.
+        runtime.catalog.arrivals.note_all((found.key, found.etag, found.size_bytes) for found in due)
+        for found in due:
+            begin(runtime, runs, found.key, found.size_bytes)
+        started += len(due)
     if started:
         log.info("scan found objects", count=started)
     return started

@@ -8,8 +8,10 @@ test, a shell or another engine can call them.
 
 from archive.crash import crash_point
 from archive.errors import Unavailable
-from archive.model import Probe, Publication
+from archive.model import Place, Probe, Publication
 from ingest.indexing import carry_out
+from ingest.joining import show_instead
+from ingest.placing import place
 from ingest.probe import Acceptance, probe
 from ingest.runtime import Runtime
 from ingest.workspace import forget, local_source
@@ -19,6 +21,7 @@ from transcode import ladder
 def probe_recording(runtime: Runtime, recording_id: str) -> Probe:
     recording = runtime.catalog.outputs.recording(recording_id)
     if recording.probe is not None:
+        _placed(runtime, recording_id)  # a crash may have come between
         return recording.probe
     source = local_source(runtime, recording)
     settings = runtime.settings
@@ -26,7 +29,14 @@ def probe_recording(runtime: Runtime, recording_id: str) -> Probe:
     found = probe(source, name=recording.key, limits=limits)
     runtime.catalog.outputs.keep_probe(recording_id, found)
     crash_point("probe:kept")
+    _placed(runtime, recording_id)
     return found
+
+
+def _placed(runtime: Runtime, recording_id: str) -> None:
+    known = runtime.catalog.placements.of(recording_id)
+    if known is None or known.state is Place.NEW:
+        place(runtime.catalog, recording_id)
 
 
 def index_recording(runtime: Runtime, recording_id: str, *, redo: bool = False) -> None:
@@ -62,6 +72,7 @@ def publish_recording(runtime: Runtime, recording_id: str) -> Publication:
         ladder_edition=ladder.EDITION,
         speech_edition=heard.edition if heard is not None else None,
     )
+    show_instead(runtime, recording_id)
     crash_point("publish:after")
     if heard is not None and runtime.catalog.encodings.is_whole(recording_id, ladder.EDITION):
         forget(runtime, recording_id)

@@ -10,6 +10,7 @@ from archive.keys import CAPTION_EXTENSIONS, poster_key, progressive_key, still_
 from archive.model import Lesson
 from ingest.indexing import wanted
 from ingest.runtime import Runtime
+from ingest.tidying import PIECES
 from transcode.board import BOARD_VTT, STORYBOARD_VTT
 from transcode.playlist import KEYFRAMES_NAME
 
@@ -51,6 +52,7 @@ class _Walk:
     def __init__(self, runtime: Runtime, objects: dict[str, int]) -> None:
         self._runtime, self._objects = runtime, objects
         self._referenced: set[str] = set()
+        self._growing: list[str] = []  # still being recorded: nothing of them is whole yet
 
     def recordings(self) -> Iterator[Finding]:
         """Every recording has its source, of its size; every output in the catalog has its objects."""
@@ -59,7 +61,12 @@ class _Walk:
         while found := outputs.recordings(limit=page, offset=offset):
             offset += page
             for recording in found:
+                if self._runtime.catalog.lives.is_open(recording.id):
+                    self._growing.append(recording.id)
+                    continue
                 size = self._required(recording.source_key)
+                if size is None and recording.refusal is not None and not recording.size_bytes:
+                    continue  # it was refused before it was whole
                 if size is None:
                     yield Finding("missing-object", recording.source_key, "原始录像不见了，请重新上传。")
                 elif size != recording.size_bytes:
@@ -122,7 +129,7 @@ class _Walk:
         """Objects that nothing speaks of. Those of a recording still in the making are no strays."""
         making = tuple(
             prefix
-            for recording_id in self._runtime.catalog.outputs.unfinished()
+            for recording_id in (*self._runtime.catalog.outputs.unfinished(), *self._growing)
             for prefix in (
                 f"rendition/{recording_id}/",
                 f"still/{recording_id}/",
@@ -130,7 +137,8 @@ class _Walk:
             )
         )
         for key in self._objects:
-            if key not in self._referenced and not key.startswith(making):
+            # Pieces of a teacher's file: ingest.tidying takes away those that nobody wants any more.
+            if key not in self._referenced and not key.startswith((*making, PIECES)):
                 yield Finding("unreferenced", key, "没有任何课程用到它，可以删除。")
 
     def _refer(self, key: str) -> int | None:

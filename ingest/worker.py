@@ -20,15 +20,21 @@ from archive import sandbox
 from archive.database import now
 from archive.errors import HuikanError, Misconfigured
 from archive.settings import Settings
-from ingest import engine, indexing, workspace
+from ingest import engine, indexing, joining, live, workspace
+from ingest.inbox import start_hinted
 from ingest.runtime import Runtime, open_runtime
 from ingest.scan import scan
+from ingest.teachers import assemble_handed_in
+from ingest.tidying import tidy_uploads
 from ingest.workflow import Road
 
 log = structlog.get_logger()
 
 _WAKE_EVERY_S = 2.0
+_HINTS_EVERY_S = 0.25
 _CATCH_UP_EVERY_S = 60.0
+_JOIN_EVERY_S = 20.0
+_LIVE_EVERY_S = 2.0
 _SWEEP_EVERY_S = 3600.0
 
 
@@ -63,8 +69,14 @@ def run_worker(settings: Settings, *, endpoint: str = "", embedded: bool = False
         _every(_WAKE_EVERY_S, stop, "wake", lambda: wake(runtime, runs))
         _every(_CATCH_UP_EVERY_S, stop, "catch up", lambda: catch_up(runtime, runs))
         _every(_SWEEP_EVERY_S, stop, "sweep", lambda: _sweep(runtime))
+        _every(_SWEEP_EVERY_S, stop, "tidy uploads", lambda: tidy_uploads(runtime))
+        _every(_HINTS_EVERY_S, stop, "hints", lambda: start_hinted(runtime, runs))
+        _every(_WAKE_EVERY_S, stop, "assemble", lambda: assemble_handed_in(runtime, runs))
+        _every(_LIVE_EVERY_S, stop, "live", lambda: _go_on(runtime, runs, name))
+        _every(_JOIN_EVERY_S, stop, "join", lambda: joining.join_due(runtime, runs))
         _every(_WAKE_EVERY_S, stop, "index", lambda: indexing.carry_out_due(runtime))
         _every(_SWEEP_EVERY_S, stop, "mend index", lambda: indexing.mend(runtime))
+        _every(_SWEEP_EVERY_S, stop, "renew index", lambda: renew_index(runtime))
         stop.wait()
         log.info("worker stops", executor=name)
         _leave(lease)
@@ -91,6 +103,22 @@ def catch_up(runtime: Runtime, runs: engine.Runs) -> int:
     for recording_id in lost:
         runs.process(recording_id)
     return len(lost)
+
+
+def renew_index(runtime: Runtime) -> int:
+    """After an upgrade: builds this edition's index beside the older one that is searched, and swaps it in. Returns how many
+    lessons it has, 0 where there is nothing to do. Cut off at any moment, the next worker goes on.
+
+    Several machines that share a search server would all begin: there an operator orders it (`huikan reindex`). Raises
+    Misconfigured while somebody is at it.
+    """
+    if runtime.settings.meili_url or not runtime.index.is_older():
+        return 0
+    with only_one(runtime.settings.home / "reindex.lock"):
+        log.info("the index is of an older edition; building this one's beside it")
+        lessons = indexing.reindex(runtime, lambda done, total: log.info("building the index", done=done, total=total))
+        log.info("the new index is searched", lessons=lessons)
+        return lessons
 
 
 def only_one(lock: Path) -> IO[str]:
@@ -143,7 +171,13 @@ def _keep_lease(lease: engine.Lease) -> None:
         log.warning("took over from a dead worker", executor=name)
 
 
+def _go_on(runtime: Runtime, runs: engine.Runs, worker: str) -> None:
+    for recording_id in live.advance_all(runtime, worker):
+        runs.process(recording_id)
+
+
 def _sweep(runtime: Runtime) -> None:
+    live.tidy(runtime)
     removed = workspace.sweep(runtime, keep=set(runtime.catalog.outputs.unfinished()))
     if removed:
         log.info("swept the work disk", removed=removed)

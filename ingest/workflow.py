@@ -71,17 +71,18 @@ class Road(DBOSConfiguredInstance):
         recording_id, redo = taken["recording_id"], taken["redo"]
         if not recording_id:
             return ""
+        priority = taken.get("priority", engine.FRESH)  # a release before this one did not say
         if redo:
-            self._enqueue_road(recording_id, redo)
+            self._enqueue_road(recording_id, redo, priority)
         else:
             with SetWorkflowID(engine.first_run_of(recording_id)):
-                self._enqueue_road(recording_id, redo)
+                self._enqueue_road(recording_id, redo, priority)
         return recording_id
 
-    def _enqueue_road(self, recording_id: str, redo: list[str]) -> None:
+    def _enqueue_road(self, recording_id: str, redo: list[str], priority: int) -> None:
         once = engine.deduplication_of(recording_id, redo)
-        with SetEnqueueOptions(priority=engine.FRESH, deduplication_id=once, duplication_policy="return-existing"):
-            DBOS.enqueue_workflow(engine.ORCHESTRATE, self.recording, recording_id, redo, engine.FRESH)
+        with SetEnqueueOptions(priority=priority, deduplication_id=once, duplication_policy="return-existing"):
+            DBOS.enqueue_workflow(engine.ORCHESTRATE, self.recording, recording_id, redo, priority)
 
     @DBOS.workflow(name="recording", max_recovery_attempts=None)
     def recording(self, recording_id: str, redo: list[str], priority: int) -> str:
@@ -197,7 +198,8 @@ class Road(DBOSConfiguredInstance):
             self._postpone(key)
         if taken.recording_id:
             log.info("taken in", key=shown(key), recording=taken.recording_id, redo=taken.redo)
-        return {"recording_id": taken.recording_id or "", "redo": list(taken.redo)}
+        priority = engine.BATCH if intake.is_old(key) else engine.FRESH
+        return {"recording_id": taken.recording_id or "", "redo": list(taken.redo), "priority": priority}
 
     def _postpone(self, key: str) -> None:
         runtime = self._runtime

@@ -4,6 +4,7 @@
     source/<recording>-enterable.mkv    the same packets, where the bytes cannot be entered in the middle
     encode/<recording>-e<N>/    a ladder in the making: tasks/ while they run, ladder/ what they made
     sound/<recording>.wav       its sound as the speech engine wants it, for all its stretches
+    live/<recording>.mp4        what has come of a lesson that is still being taught
     scratch/<random>            everything short-lived
 
 Nothing here is needed after a crash, but what is whole is used again.
@@ -100,7 +101,7 @@ def sweep(runtime: Runtime, *, keep: set[str]) -> int:
     """Removes what crashes left: everything older than a day that belongs to no recording in `keep`. Returns how many."""
     oldest = time.time() - _STALE_S
     removed = 0
-    for room in ("source", "encode", "sound", "scratch"):
+    for room in ("source", "encode", "sound", "live", "scratch"):
         for path in (runtime.settings.work_dir / room).glob("*"):
             if re.split("[-.]", path.name)[0] not in keep and path.lstat().st_mtime < oldest:
                 _remove(path)

@@ -14,12 +14,13 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import tantivy
 from tantivy import Query as TantivyQuery
 
 from archive.errors import DiskFull, Unavailable
-from search.embedded_terms import SCHEMA, document_of, query_of
+from search.embedded_terms import SCHEMA, document_of, query_of, written_query
 from search.hits import Results
 from search.index import (
     NAME,
@@ -32,14 +33,26 @@ from search.index import (
     ready,
 )
 from search.passages import Passage
-from search.query import Query, Sort
+from search.query import Query, Sort, parse
+from search.turns import Turns
 from search.words import clean
 
 WHAT = "搜索索引"
 
 _HEAP_BYTES = 32_000_000  # tantivy's least is 15 MB; a lesson needs far less, a bulk load is faster with more
+_READ_AT_ONCE = 8
+_COMPARED_LESSONS, _COMPARED_PASSAGES = 20, 2000  # of more it is sooner written than compared
+_PASSAGES_SAYING = 10  # of a lesson, more or less, say what it is about
+_AT_ONCE = 2  # searches: the engine's half of each needs no Python, so two keep it and a second core busy
 _LOCK_WAIT_S = 60.0  # another writer holds the lock for some 50 ms a lesson
 _LOCK_POLL_S = 0.02
+
+
+class _Change(NamedTuple):
+    """What is to go from the index, by field and value, and what is to come into it."""
+
+    gone: list[tuple[str, str]]
+    fresh: Sequence[Ready]
 
 
 class TantivyIndex:
@@ -49,6 +62,7 @@ class TantivyIndex:
         self._path = path
         self._folder = path / name
         self._reading = threading.Lock()
+        self._turns = Turns(_AT_ONCE)
         self._index: tantivy.Index | None = None
         self._seen: tuple[int, int, int] | None = None  # which meta.json the reader has loaded
 
@@ -58,24 +72,51 @@ class TantivyIndex:
     def replace_many(self, lessons: Mapping[str, Sequence[Ready]]) -> None:
         if not lessons:
             return
-        # The slow part comes before the lock.
-        documents = [document_of(passage, terms) for passages in lessons.values() for passage, terms in passages]
-        with self._writer() as writer:
-            for lesson_id in lessons:
-                writer.delete_documents_by_term("lesson_id", clean(lesson_id))
-            for document in documents:
-                writer.add_document(document)
+        with self._locked():
+            changes = self._changes(lessons)
+            if not changes:
+                return
+            with self._writer() as writer:
+                for change in changes:
+                    for field, value in change.gone:
+                        writer.delete_documents_by_term(field, value)
+                for change in changes:
+                    for one in change.fresh:
+                        writer.add_document(document_of(one))
+
+    def _changes(self, lessons: Mapping[str, Sequence[Ready]]) -> list[_Change]:
+        """Of a few lessons only the passages that differ are written: a teacher who corrects a line waits for one of them."""
+        searcher = self._searcher() if len(lessons) <= _COMPARED_LESSONS else None
+        if searcher is None:
+            return [_Change([("lesson_id", clean(lesson_id))], passages) for lesson_id, passages in lessons.items()]
+        with _translated():
+            found = [_change(searcher, clean(lesson_id), passages) for lesson_id, passages in lessons.items()]
+        return [change for change in found if change.gone or change.fresh]
 
     def remove(self, lesson_id: str) -> None:
         self.replace(lesson_id, ())
 
     def search(self, query: Query) -> Results:
-        searcher = self._searcher()
-        if searcher is None:
-            return Results()
-        return answer(
-            query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
-        )
+        with self._turns:
+            searcher = self._searcher()
+            if searcher is None:
+                return Results()
+            return answer(
+                query, lambda plan, tier, limit: _candidates(searcher, query_of(plan, tier, query), limit, query.sort)
+            )
+
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        with self._turns, _translated():
+            searcher: Any = self._searcher()  # the library's types leave out counts, and what aggregations are
+            plan = parse(query.text)
+            if searcher is None or not plan.pieces or query.is_impossible:
+                return []
+            written = written_query(plan, query)
+            if searcher.search(written, 1, count=True).count > limit * _PASSAGES_SAYING:
+                return None  # sooner known than the lessons
+            asked = {"lessons": {"terms": {"field": "lesson_id", "size": limit + 1}}}
+            buckets = searcher.aggregate(written, asked)["lessons"]["buckets"]
+            return [bucket["key"] for bucket in buckets] if len(buckets) <= limit else None
 
     def seen(self) -> set[Seen]:
         searcher = self._searcher()
@@ -121,8 +162,8 @@ class TantivyIndex:
 
     @contextmanager
     def _writer(self) -> Generator[tantivy.IndexWriter]:
-        """A writer that commits at the end, all or nothing."""
-        with self._locked(), _translated():
+        """A writer that commits at the end, all or nothing. Under the lock."""
+        with _translated():
             self._folder.mkdir(exist_ok=True)
             index = tantivy.Index(SCHEMA, path=str(self._folder))
             writer = index.writer(_HEAP_BYTES, 1)
@@ -147,6 +188,21 @@ class TantivyIndex:
             yield
         finally:
             os.close(descriptor)
+
+
+def _change(searcher: tantivy.Searcher, lesson_id: str, passages: Sequence[Ready]) -> _Change:
+    """From what the index has of a lesson to these passages."""
+    whole = _Change([("lesson_id", lesson_id)], passages)
+    query = TantivyQuery.term_query(SCHEMA, "lesson_id", lesson_id)
+    hits = searcher.search(query, _COMPARED_PASSAGES, count=False).hits
+    records = [searcher.doc(address)["record"][0].decode(errors="surrogatepass") for _, address in hits]
+    kept = {clean(candidate_of(record, 0.0).passage.id): record for record in records}
+    wanted = {one.id: one for one in passages}
+    if len(hits) == _COMPARED_PASSAGES or len(kept) < len(hits) or len(wanted) < len(passages):
+        return whole  # more than a lesson has, or ids that do not tell passages apart
+    gone = [("id", id_) for id_, record in kept.items() if id_ not in wanted or wanted[id_].record != record]
+    fresh = [one for id_, one in wanted.items() if kept.get(id_) != one.record]
+    return whole if len(fresh) == len(passages) else _Change(gone, fresh)
 
 
 def _wait_for(descriptor: int) -> None:
@@ -185,10 +241,13 @@ def _candidates(searcher: tantivy.Searcher, query: TantivyQuery, limit: int, sor
     order = "started_on" if sort is Sort.NEWEST else None  # descending, as the library does by itself
     with _translated():
         found = searcher.search(query, limit, count=False, order_by_field=order).hits
-    for score, address in found:  # read one by one: most searches need a third of them
+    for first in range(0, len(found), _READ_AT_ONCE):  # most searches need a third of them
         with _translated():
-            candidate = candidate_of(searcher.doc(address)["record"][0].decode(errors="surrogatepass"), score)
-        yield candidate
+            some = [
+                (score, searcher.doc(address)["record"][0]) for score, address in found[first : first + _READ_AT_ONCE]
+            ]
+        for score, record in some:
+            yield candidate_of(record.decode(errors="surrogatepass"), score)
 
 
 def _seen(searcher: tantivy.Searcher) -> set[Seen]:

@@ -6,7 +6,7 @@ from the passage's own units and sounds. Pure.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from search import near, words
 from search.near import Heard, Stretch
@@ -77,8 +77,7 @@ def _lesson_hits(lesson_id: str, hits: Sequence[Hit], moments: int) -> LessonHit
     return LessonHits(lesson_id, title, tuple(best), len(said) - len(best))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):  # as Hit's neighbours are: a search makes hundreds
     """Where a piece, or a word of it, is, and how it was found."""
 
     stretches: list[Stretch]
@@ -86,47 +85,88 @@ class _Found:
     closeness: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A passage that an engine proposes, with its units and sounds, and where in its text each unit is, as it was stored.
+# Of the code points that stand for places: above the controls, and around the surrogates.
+_FIRST_PLACE, _SURROGATES, _BEYOND_SURROGATES = 0xA1, 0xD800, 0xE000
+_LAST_PLACE = 0x10FFFF - _BEYOND_SURROGATES
 
-    `ends` None: each unit is one character.
+
+def packed(places: Sequence[int]) -> str:
+    """Places as code points: of a stored list of numbers, which takes long to read, two or three are needed."""
+    return "".join([chr(_code_point(min(place, _LAST_PLACE))) for place in places])
+
+
+def _code_point(place: int) -> int:
+    code = _FIRST_PLACE + place
+    return code if code < _SURROGATES else code + _BEYOND_SURROGATES - _SURROGATES
+
+
+def _unpacked(place: str) -> int:
+    code = ord(place) - _FIRST_PLACE
+    return code if code < _SURROGATES - _FIRST_PLACE else code - _BEYOND_SURROGATES + _SURROGATES
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A passage that an engine proposes, as it was stored: its units and sounds, and where in its text each unit is.
+
+    `units` and `sounds` have a space before, between and behind: a row of them is then found by looking for a string. `starts`
+    and `ends` are packed (see `packed`); no `ends`: each unit is one character.
     """
 
     passage: Passage
-    row: Heard
-    starts: Sequence[int]
-    ends: Sequence[int] | None
+    units: str
+    sounds: str
+    starts: str
+    ends: str
     score: float
+    _heard: Heard | None = None
+
+    def start(self, unit: int) -> int:
+        return _unpacked(self.starts[unit])
 
     def end(self, unit: int) -> int:
-        return self.starts[unit] + 1 if self.ends is None else self.ends[unit]
+        return _unpacked(self.ends[unit]) if self.ends else self.start(unit) + 1
+
+    @property
+    def heard(self) -> Heard:
+        """Taken apart, at the first call: most candidates are decided without."""
+        if self._heard is None:
+            self._heard = near.heard(self.units.split(), self.sounds.split())
+        return self._heard
 
 
 def hit_of(plan: Plan, candidate: Candidate, *, within: MatchedBy = "near") -> Hit | None:
     """The hit that a passage is, if every piece of the plan is in it, by nothing less sure than `within`."""
-    passage, starts = candidate.passage, candidate.starts
-    found = _pieces_in(plan, candidate.row, RANK[within])
+    found = _pieces_in(plan, candidate, RANK[within])
     if found is None:
         return None
-    longest = max(range(len(found)), key=lambda index: sum(last - first for first, last in found[index].stretches[:1]))
+    passage, main = candidate.passage, found[0]
+    by: MatchedBy = main.matched_by
+    closeness, stretches = main.closeness, main.stretches
+    if len(found) > 1:
+        main = max(found, key=lambda one: one.stretches[0][1] - one.stretches[0][0])
+        by = max((one.matched_by for one in found), key=RANK.__getitem__)
+        closeness = min(one.closeness for one in found) * _tightness(found)
+        stretches = [stretch for one in found for stretch in one.stretches]
     return Hit(
-        lesson_id=passage.lesson_id,
-        start_ms=passage.jump_ms(starts[min(found[longest].stretches)[0]]),
-        end_ms=passage.end_ms,
-        kind=passage.kind,
-        text=passage.text,
-        marks=_marks(candidate, [stretch for one in found for stretch in one.stretches]),
-        score=candidate.score,
-        matched_by=max((one.matched_by for one in found), key=lambda by: RANK[by]),
-        closeness=min(one.closeness for one in found) * _tightness(found),
+        passage.lesson_id,
+        passage.jump_ms(candidate.start(min(main.stretches)[0])),
+        passage.end_ms,
+        passage.kind,
+        passage.text,
+        _marks(candidate, stretches),
+        candidate.score,
+        by,
+        closeness,
     )
 
 
 def _tightness(found: Sequence[_Found]) -> float:
-    """How much of the narrowest stretch that holds all that was found, is what was found. 1 for what is in a row."""
-    if len(found) == 1:
-        return 1.0
+    """How much of the narrowest stretch that holds all that was found, is what was found."""
+    if all(len(one.stretches) == 1 for one in found):
+        alone = [one.stretches[0] for one in found]
+        inside = sum([end - start for start, end in alone])
+        return inside / max(inside, max([end for _, end in alone]) - min([start for start, _ in alone]))
     places = sorted((place, number) for number, one in enumerate(found) for place in one.stretches)
     latest: dict[int, Stretch] = {}
     tightest = 0.0
@@ -139,7 +179,7 @@ def _tightness(found: Sequence[_Found]) -> float:
     return tightest
 
 
-def _pieces_in(plan: Plan, row: Heard, within: int) -> list[_Found] | None:
+def _pieces_in(plan: Plan, row: Candidate, within: int) -> list[_Found] | None:
     """Each piece of the plan in the passage; else, nearly, the query as it stands; None if neither is there."""
     found: list[_Found] = []
     for piece in plan.pieces:
@@ -151,35 +191,36 @@ def _pieces_in(plan: Plan, row: Heard, within: int) -> list[_Found] | None:
         return found
     if within < RANK["near"] or not plan.stretches:
         return None
-    whole = [_nearly(stretch, _keyed(row)) for stretch in plan.stretches]
+    whole = [_nearly(stretch, row) for stretch in plan.stretches]
     return [one for one in whole if one is not None] if all(whole) else None
 
 
-def _piece_in(piece: Piece, row: Heard, within: int) -> list[_Found]:
+def _piece_in(piece: Piece, row: Candidate, within: int) -> list[_Found]:
     """The whole piece where it is in a row; else each of its words, if all are there; in the surest way."""
-    if written := list(_places(piece.whole.units, row.units)):
+    if written := _places(piece.whole.units, row.units):
         return [_Found(written, "exact")]
-    if words_written := _all_of([list(_places(word.units, row.units)) for word in piece.words]):
+    apart = piece.words if len(piece.words) > 1 else ()
+    if words_written := _all_of([_places(word.units, row.units) for word in apart]):
         return [_Found(places, "exact") for places in words_written]
     if within < RANK["sound"]:
         return []
-    if piece.initials and (short := list(_by_initials(piece.initials, row.sounds))):
-        return [_Found(short, "initials")]
     if alike := _sounding(piece.whole, row, piece):
-        return [_Found(alike, "sound")]
-    each = [list(_places(word.units, row.units)) or _sounding(word, row, piece) for word in piece.words]
+        return [_Found(alike, "initials" if piece.initials else "sound")]
+    if piece.initials and (short := list(_by_initials(piece.initials, row))):
+        return [_Found(short, "initials")]
+    each = [_places(word.units, row.units) or _sounding(word, row, piece) for word in apart]
     if words_alike := _all_of(each):
         return [_Found(places, "sound") for places in words_alike]
-    return _nearly_piece(piece, _keyed(row)) if within >= RANK["near"] else []
+    return _nearly_piece(piece, row) if within >= RANK["near"] else []
 
 
-def _nearly_piece(piece: Piece, row: Heard) -> list[_Found]:
+def _nearly_piece(piece: Piece, row: Candidate) -> list[_Found]:
     whole = _nearly(piece.whole, row)
     if whole is not None or len(piece.words) < 2:
         return [whole] if whole else []
     found: list[_Found] = []
     for word in piece.words:
-        alike = list(_places(word.units, row.units)) or _sounding(word, row, piece)
+        alike = _places(word.units, row.units) or _sounding(word, row, piece)
         one = _Found(alike, "sound") if alike else _nearly(word, row)
         if one is None:
             return []
@@ -187,55 +228,59 @@ def _nearly_piece(piece: Piece, row: Heard) -> list[_Found]:
     return found
 
 
-def _nearly(wanted: Row, row: Heard) -> _Found | None:
+def _nearly(wanted: Row, row: Candidate) -> _Found | None:
     """Where the row nearly is. One without readings is either there as it is written or nowhere."""
     if not wanted.readings:
-        written = list(_places(wanted.units, row.units))
+        written = _places(wanted.units, row.units)
         return _Found(written, "exact") if written else None
     for reading in wanted.readings:
-        close = [(place, closeness) for place, closeness in near.places(reading, row) if not _is_everyday(row, place)]
+        close = [
+            (place, closeness) for place, closeness in near.places(reading, row.heard) if not _is_everyday(row, place)
+        ]
         if close:
             return _Found([place for place, _ in close], "near", max(closeness for _, closeness in close))
     return None
 
 
-def _keyed(row: Heard) -> Heard:
-    return Heard(row.units, row.sounds, near.keys(row.sounds))
-
-
-def _sounding(wanted: Row, row: Heard, piece: Piece) -> list[Stretch]:
+def _sounding(wanted: Row, row: Candidate, piece: Piece) -> list[Stretch]:
     alike = [place for reading in wanted.readings for place in _places(reading.sounds, row.sounds)]
-    return [place for place in alike if piece.spelled or not _is_everyday(row, place)]
+    return [place for place in alike if piece.spelled or piece.initials or not _is_everyday(row, place)]
 
 
-def _by_initials(letters: str, heard: Sequence[str]) -> Iterator[Stretch]:
-    typed = tuple(letters)
-    firsts = tuple(sound[0] for sound in heard)  # "=" where there is no syllable
-    return _places(typed, firsts)
+def _by_initials(letters: str, row: Candidate) -> Iterator[Stretch]:
+    firsts = "".join([sound[0] for sound in row.sounds.split()])  # "=" where there is no syllable
+    at = firsts.find(letters)
+    while at >= 0:
+        yield at, at + len(letters)
+        at = firsts.find(letters, at + 1)
 
 
 def _all_of(places: Sequence[list[Stretch]]) -> Sequence[list[Stretch]]:
-    return places if all(places) else ()
+    return places if places and all(places) else ()
 
 
-def _is_everyday(row: Heard, place: Stretch) -> bool:
+def _is_everyday(row: Candidate, place: Stretch) -> bool:
     """Whether two characters are an everyday word: a recogniser that wrote 中心 did not mishear 重心 by chance."""
-    texts = row.units[slice(*place)]
-    return len(texts) == 2 and words.is_everyday("".join(texts))
+    first, last = place
+    return last - first == 2 and words.is_everyday("".join(row.heard.units[first:last]))
 
 
-def _places(needle: tuple[str, ...], hay: tuple[str, ...]) -> Iterator[Stretch]:
-    start = -1
-    while needle[0] in hay[start + 1 :]:  # both are loops in C: a step for each place, not for each unit
-        start = hay.index(needle[0], start + 1)
-        if hay[start : start + len(needle)] == needle:
-            yield start, start + len(needle)
+def _places(needle: Sequence[str], hay: str) -> list[Stretch]:
+    """Where the needle's units (or sounds) are a row of the hay's, which has a space before, between and behind them."""
+    row = f" {' '.join(needle)} "
+    at = hay.find(row)
+    found: list[Stretch] = []
+    while at >= 0:
+        first = hay.count(" ", 0, at)
+        found.append((first, first + len(needle)))
+        at = hay.find(row, at + 1)
+    return found
 
 
 def _marks(candidate: Candidate, stretches: Sequence[Stretch]) -> tuple[tuple[int, int], ...]:
     marks: list[tuple[int, int]] = []
     for first, last in sorted(stretches):
-        start, end = candidate.starts[first], candidate.end(last - 1)
+        start, end = candidate.start(first), candidate.end(last - 1)
         if marks and start <= marks[-1][1]:
             marks[-1] = (marks[-1][0], max(end, marks[-1][1]))
         else:

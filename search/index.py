@@ -1,6 +1,6 @@
 """The search port. Two adapters keep it: `search.embedded.TantivyIndex` and `search.meili.MeiliIndex`.
 
-An adapter stores passages with their terms and proposes candidates for a plan in three tiers; `answer` does the rest alike
+An adapter stores passages with their terms and proposes candidates for a plan in tiers; `answer` does the rest alike
 for both. To add an adapter: keep the protocol, let `search` be `answer(query, …)`, and add it to
 tests/contracts/test_search_index.py and tests/search/test_relevance.py.
 
@@ -9,26 +9,29 @@ passage, and by the caller against the catalog, which alone knows what is publis
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, groupby, pairwise
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from archive.model import Programme
 from search import near, sounds, suggest, words
-from search.hits import RANK, Candidate, Hit, Results, hit_of
-from search.near import Heard
-from search.passages import EDITION, Jump, Passage
-from search.query import MAX_HITS, Plan, Query, Sort, parse
-from search.words import Unit
+from search.hits import RANK, Candidate, Hit, Results, hit_of, packed
+from search.passages import EDITION, Jump, Kind, Passage
+from search.query import FILTERED, MAX_HITS, Plan, Query, Sort, parse
+from search.words import Parts, clean
 
 REBUILD_ZH = "请运行 huikan reindex 重建索引。"
 
-Tier = Literal["exact", "sound", "near"]
+# What an engine is asked for, one after the other while too little is found: the query in a row as it stands; its pieces and
+# words wherever they are; what sounds like it; what nearly does.
+Tier = Literal["row", "exact", "sound", "near"]
 NAME = f"e{EDITION}"  # of an edition's first index; one that was built beside another has a longer name
 
 _FIELDS = [*Passage.__dataclass_fields__]
 _PROGRAMME, _JUMPS = _FIELDS.index("programme"), _FIELDS.index("jumps")
+_JSON = json.JSONEncoder(ensure_ascii=False, check_circular=False)  # once: dumps would make one for each passage
+_READ: Callable[[str], tuple[Any, int]] = json.JSONDecoder().raw_decode
+_PROGRAMMES = {programme.value: programme for programme in Programme}
 
 _Key = tuple[str, str, int]
 
@@ -47,7 +50,7 @@ class SearchIndex(Protocol):
         """Make these the lesson's passages. Searchable on return; a search meanwhile sees the lesson, never half of it."""
         ...
 
-    def replace_many(self, lessons: Mapping[str, Sequence["Ready"]]) -> None:
+    def replace_many(self, lessons: "Mapping[str, Sequence[Ready]]") -> None:
         """As `replace` for each of these lessons, but sooner done: for some hundreds of lessons at a time."""
         ...
 
@@ -56,6 +59,12 @@ class SearchIndex(Protocol):
         ...
 
     def search(self, query: Query) -> Results: ...
+
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        """The ids of all lessons that have the query as it is written, to be counted; None where there are more than
+        `limit`, or where this engine cannot tell.
+        """
+        ...
 
     def seen(self) -> "set[Seen]":
         """Every lesson that can be found, and by whom. Minutes for a large library on a server."""
@@ -84,46 +93,71 @@ class Seen(NamedTuple):
     consent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a passage is found by. `sounds` has one for each of `units`; `initials` are of words and of words in pairs."""
+class Ready(NamedTuple):
+    """A passage as engines keep it, its slow part done, in this process or in another: strings and numbers alone, which go
+    from process to process five times as fast as objects.
 
-    units: tuple[Unit, ...]
-    words: tuple[str, ...]
-    sounds: tuple[str, ...]
-    initials: tuple[str, ...]
+    Terms have a space between them; there is one of `sounds` for each of `units`. `initials` are of words and of words in
+    pairs. `filtered` has a value for each of FILTERED. `record` is what `candidate_of` reads.
+    """
+
+    id: str
+    lesson_id: str
+    kind: Kind
+    consent: bool
+    is_written: bool
+    started_on: int
+    lesson_ms: int
+    filtered: tuple[str, ...]
+    words: str
+    units: str
+    unit_pairs: str
+    sound_pairs: str
+    near_pairs: str
+    initials: str
+    record: str
 
     @property
-    def sound_pairs(self) -> Iterator[str]:
-        return map(near.pair, self.sounds, self.sounds[1:])
-
-    @property
-    def near_pairs(self) -> Iterator[str]:
-        return near.pairs_of(near.keys(self.sounds))
-
-
-Ready = tuple[Passage, Terms]  # a passage whose slow part is done, in this process or in another
+    def filters(self) -> dict[str, str]:
+        return dict(zip(FILTERED, self.filtered, strict=True))
 
 
 def ready(passages: Iterable[Passage]) -> list[Ready]:
-    return [(passage, terms_of(passage)) for passage in passages]
+    return [ready_one(passage) for passage in passages]
+
+
+def ready_one(passage: Passage) -> Ready:
+    parts = words.parts(passage.text)
+    heard = list(chain.from_iterable(map(sounds.of_word, parts.whole)))
+    return Ready(
+        id=clean(passage.id),
+        lesson_id=clean(passage.lesson_id),
+        kind=passage.kind,
+        consent=passage.consent,
+        is_written=passage.is_written,
+        started_on=passage.started_on,
+        lesson_ms=passage.lesson_ms,
+        filtered=tuple([clean(getattr(passage, name)) for name in FILTERED]),
+        words=" ".join(parts.words),
+        units=" ".join(dict.fromkeys(parts.units)),
+        unit_pairs=" ".join(near.neighbours(parts.units)),
+        sound_pairs=" ".join(near.neighbours(heard)),
+        near_pairs=" ".join(near.pairs_of(near.keys(heard))),
+        initials=" ".join(_initials_of(parts.whole)),
+        record=_record(passage, parts, heard),
+    )
+
+
+def learn(terms: Iterable[str]) -> None:
+    """These are words from now on, besides those of the subjects, in place of what was learnt before."""
+    if words.learn(terms):
+        parse.cache_clear()
 
 
 def warm() -> None:
     """Load the dictionaries now (some 3 s of CPU), so that the first search need not wait. Safe from any thread."""
     sounds.readings(sounds.syllables("勾股dingli"))
-    suggest.curriculum()
-
-
-def terms_of(passage: Passage) -> Terms:
-    cut = words.cut(passage.text)
-    whole = [word.text for word in cut if not word.part]
-    return Terms(
-        units=words.units(passage.text),
-        words=tuple(word.text for word in cut),
-        sounds=tuple(chain.from_iterable(map(sounds.of_word, whole))),
-        initials=_initials_of(whole),
-    )
+    suggest.known()
 
 
 def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:
@@ -134,22 +168,23 @@ def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(short for short in (*firsts, *joined) if fewest <= len(short) <= most))
 
 
-def record_of(passage: Passage, terms: Terms) -> str:
-    """What an engine keeps to give back: the passage, its units and how they sound. As a list, which is soonest read."""
-    starts, ends = [unit.start for unit in terms.units], [unit.end for unit in terms.units]
+def _record(passage: Passage, parts: Parts, heard: Sequence[str]) -> str:
+    """What an engine keeps to give back: the passage, its units and how they sound, as what is soonest read again.
+
+    Lines: the passage's fields in JSON (which has no line breaks), units, sounds, and where the units start and end.
+    """
     fields = [getattr(passage, name) for name in _FIELDS]
-    fields[_JUMPS] = [(jump.offset, jump.start_ms) for jump in passage.jumps]
-    units, heard = " ".join(unit.text for unit in terms.units), " ".join(terms.sounds)
-    is_plain = all(end == start + 1 for start, end in zip(starts, ends, strict=True))
-    return json.dumps([fields, units, heard, starts, None if is_plain else ends], ensure_ascii=False)
+    is_plain = parts.ends == [start + 1 for start in parts.starts]
+    starts, ends = packed(parts.starts), "" if is_plain else packed(parts.ends)
+    return "\n".join((_JSON.encode(fields), f" {' '.join(parts.units)} ", f" {' '.join(heard)} ", starts, ends))
 
 
 def candidate_of(record: str, score: float) -> Candidate:
-    fields, units, heard, starts, ends = json.loads(record)
-    fields[_PROGRAMME] = Programme(fields[_PROGRAMME])
-    fields[_JUMPS] = tuple(Jump(*jump) for jump in fields[_JUMPS])
-    row = Heard(tuple(units.split()), tuple(heard.split()), ())
-    return Candidate(Passage(*fields), row, starts, ends, score)
+    known, units, heard, starts, ends = record.split("\n")
+    fields, _ = _READ(known)
+    fields[_PROGRAMME] = _PROGRAMMES[fields[_PROGRAMME]]
+    fields[_JUMPS] = tuple([Jump(*jump) for jump in fields[_JUMPS]])
+    return Candidate(Passage(*fields), units, heard, starts, ends, score)
 
 
 Propose = Callable[[Plan, Tier, int], Iterable[Candidate]]
@@ -160,19 +195,18 @@ def answer(query: Query, propose: Propose) -> Results:
     plan = parse(query.text)
     offset = max(query.offset, 0)
     limit = min(query.limit, MAX_HITS - offset)
-    impossible = (
-        any(words.clean(value) != value for value in query.filters.values()) or query.scope.schools == frozenset()
-    )
-    if not plan.pieces or limit <= 0 or impossible:
+    if not plan.pieces or limit <= 0 or query.is_impossible:
         return Results()
     need = offset + limit + 1
-    hits = _hits(plan, query, propose, "exact", need, {})
+    hits = _hits(plan, query, propose, "row", need, {})
+    if len(hits) < need and not plan.is_one_row:
+        hits |= _hits(plan, query, propose, "exact", need, hits)
     # Letters that are found as they are written mean what is written: "women" does not ask for 我们 as well.
     if plan.sounds and not (plan.spelled and hits):
         if len(hits) < need:
-            hits |= _hits(plan, query, propose, "sound", need - len(hits), hits)
+            hits |= _hits(plan, query, propose, "sound", need, hits)
         if len(hits) < min(need, NEAR_BELOW) and not query.only_sure:
-            hits |= _hits(plan, query, propose, "near", _NEAR_HITS, hits)
+            hits |= _hits(plan, query, propose, "near", len(hits) + _NEAR_HITS, hits)
     ranked = _ranked(hits.values(), query.sort)
     return Results(tuple(ranked[offset : offset + limit]), more=len(ranked) > offset + limit)
 
@@ -196,17 +230,19 @@ def _rank(hit: Hit) -> int:
 def _hits(
     plan: Plan, query: Query, propose: Propose, tier: Tier, count: int, known: Mapping[_Key, Hit]
 ) -> dict[_Key, Hit]:
-    """At least so many of the candidates that stand up, if there are, besides the known hits; once each, for overlapping
+    """As many of the candidates that stand up as make `count` with the known hits, if there are; once each, for overlapping
     windows propose the same moment twice. Whole blocks, so that pages follow each other whatever their size.
     """
     count = -(-count // _BLOCK) * _BLOCK if plan.is_scattered and tier != "near" else count
+    count -= len(known)
+    within = "exact" if tier == "row" else tier
     admits = query.admitting()
     hits: dict[_Key, Hit] = {}
     for candidate in propose(plan, tier, count * _PROPOSALS_PER_HIT):
         if len(hits) >= count:
             break
         if admits(candidate.passage):
-            hit = hit_of(plan, candidate, within=tier)
+            hit = hit_of(plan, candidate, within=within)
             if hit is not None and (key := (hit.lesson_id, hit.kind, hit.start_ms)) not in known:
                 hits.setdefault(key, hit)
     return hits

@@ -45,8 +45,8 @@ _SETTINGS: Mapping[str, Any] = {
     "searchableAttributes": ["words", "units", "sounds", "initials", "near"],
     "displayedAttributes": ["consent", "generation", "id", "lesson_id", "record", "school"],
     "filterableAttributes": [
-        "consent", "generation", "grade", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
-        "started_on", "subject", "teacher",
+        "consent", "generation", "grade", "is_first", "is_written", "language", "lesson", "lesson_ms", "programme", "school",
+        "started_on", "subject", "teacher", "term",
     ],
     "sortableAttributes": ["started_on"],
     "rankingRules": ["words", "sort", "weight:desc", "proximity", "exactness"],
@@ -83,9 +83,9 @@ class MeiliIndex:
         newest = max((document.generation for document in known), default=0)
         generation = max(time.time_ns() // 1000, newest + 1)  # whatever other clocks say
         documents = (
-            document_of(lesson_id, generation, number, passage, terms)
+            document_of(lesson_id, generation, number, one)
             for lesson_id, passages in lessons.items()
-            for number, (passage, terms) in enumerate(passages)
+            for number, one in enumerate(passages)
         )
         for batch in _batches(documents):
             with _translated():
@@ -103,8 +103,12 @@ class MeiliIndex:
             query, lambda plan, tier, limit: self._candidates(ways_of(plan, tier), filters, limit, query.sort)
         )
 
+    def lessons_saying(self, query: Query, limit: int) -> list[str] | None:
+        return None  # a tier is several queries here, and what they find together it does not count
+
     def seen(self) -> set[Seen]:
-        known = self._documents({"fields": [*Seen._fields]})
+        # The first passages alone: a lesson has some 140. All of one are written together, for the same viewers.
+        known = self._documents({"fields": [*Seen._fields], "filter": ["is_first = true"]})
         return {Seen(document.lesson_id, document.school, document.consent) for document in known}
 
     def size(self) -> int:

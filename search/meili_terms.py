@@ -13,10 +13,9 @@ from itertools import chain, combinations, islice, pairwise, product
 from typing import Any
 
 from search import near
-from search.index import Terms, Tier, record_of
+from search.index import Ready, Tier
 from search.near import Heard
-from search.passages import Passage
-from search.query import FILTERED, Piece, Plan, Query, Row
+from search.query import Piece, Plan, Query, Row
 from search.words import clean
 
 _MAX_TERMS = 10  # Meilisearch drops what a query has beyond these; a quoted one counts as one
@@ -26,33 +25,37 @@ _MAX_TERM_BYTES = 240  # it drops words beyond the 250 bytes of its keys
 Way = tuple[tuple[str, ...], ...]  # for each piece the terms to find it by
 
 
-def document_of(lesson_id: str, generation: int, number: int, passage: Passage, terms: Terms) -> dict[str, Any]:
+def document_of(lesson_id: str, generation: int, number: int, ready: Ready) -> dict[str, Any]:
     return {
         "id": f"{lesson_key(lesson_id)}-{generation}-{number}",  # a key may have letters, digits, - and _ only
         "lesson": lesson_key(lesson_id),
-        "lesson_id": clean(lesson_id),
+        "lesson_id": ready.lesson_id,
         "generation": generation,
-        "weight": 2 if passage.kind == "title" else 1,
-        "consent": passage.consent,
-        "is_written": passage.is_written,
-        "started_on": passage.started_on,
-        "lesson_ms": passage.lesson_ms,
-        **{name: clean(getattr(passage, name)) for name in FILTERED},
-        **_searchable(terms),
-        "record": record_of(passage, terms),
+        "is_first": number == 0,  # one for each lesson and generation: to list lessons by
+        "weight": 2 if ready.kind == "title" else 1,
+        "consent": ready.consent,
+        "is_written": ready.is_written,
+        "started_on": ready.started_on,
+        "lesson_ms": ready.lesson_ms,
+        **ready.filters,
+        **_searchable(ready),
+        "record": ready.record,
     }
 
 
-def _searchable(terms: Terms) -> dict[str, str]:
-    texts = [unit.text for unit in terms.units]
-    units = [_term("u", text) for text in texts] + [_term("p", *pair) for pair in pairwise(texts)]
+def _searchable(ready: Ready) -> dict[str, str]:
+    units = [_term("u", text) for text in ready.units.split()]
     return {
-        "words": " ".join(_term("w", word) for word in terms.words),
-        "units": " ".join(units),
-        "sounds": " ".join(_term("s", *pair) for pair in pairwise(terms.sounds)),
-        "near": " ".join(_term("n", pair) for pair in terms.near_pairs),
-        "initials": " ".join(_term("i", short) for short in terms.initials),
+        "words": " ".join(_term("w", word) for word in ready.words.split()),
+        "units": " ".join([*units, *(_pair("p", pair) for pair in ready.unit_pairs.split())]),
+        "sounds": " ".join(_pair("s", pair) for pair in ready.sound_pairs.split()),
+        "near": " ".join(_term("n", pair) for pair in ready.near_pairs.split()),
+        "initials": " ".join(_term("i", short) for short in ready.initials.split()),
     }
+
+
+def _pair(kind: str, pair: str) -> str:
+    return _term(kind, *pair.split(near.BETWEEN))
 
 
 def lesson_key(lesson_id: str) -> str:
@@ -77,7 +80,9 @@ def ways_of(plan: Plan, tier: Tier) -> list[str]:
     share = _MAX_TERMS // len(pieces) if pieces else 0
     written = [_written_ways(piece, share) for piece in pieces]
     ways: Iterator[Way]
-    if tier == "exact":
+    if tier == "row" and not plan.is_one_row:
+        return []  # one round trip for all that is written: it has no unions that one way would save
+    if tier in ("row", "exact"):
         ways = chain(zip(*written, strict=True), product(*written))  # all in a row, all scattered, then the mixtures
     elif tier == "sound":
         either = [[*_sound_ways(piece, share), *as_written] for piece, as_written in zip(pieces, written, strict=True)]

@@ -26,6 +26,7 @@ UNITS_PER_EDIT = (
 SYLLABLES_PER_EDIT = (
     6  # where letters were typed: sounds alone say less, and four of them in a row come about by chance
 )
+BETWEEN = "_"  # of a pair's two: no unit and no sound has one
 _ADDED = 0.25  # what a unit in between takes away
 
 _INITIALS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("n", "l"), ("r", "l"), ("f", "h"))
@@ -84,14 +85,13 @@ def heard(units: Sequence[str], sounds: Sequence[str]) -> Heard:
     return Heard(tuple(units), tuple(sounds), keys(sounds))
 
 
-def pairs_of(keys: Sequence[str]) -> Iterator[str]:
+def pairs_of(keys: Sequence[str]) -> list[str]:
     """What an engine keeps of a passage: its neighbouring keys, and those with one between them."""
-    for apart in (1, 2):
-        yield from map(pair, keys, keys[apart:])
+    return neighbours(keys) + [f"{one}{BETWEEN}{other}" for one, other in zip(keys, keys[2:], strict=False)]
 
 
-def pair(one: str, other: str) -> str:
-    return f"{one}_{other}"
+def neighbours(row: Sequence[str]) -> list[str]:
+    return [f"{one}{BETWEEN}{other}" for one, other in pairwise(row)]
 
 
 def sieve(needle: Heard) -> tuple[tuple[str, ...], ...]:
@@ -102,7 +102,7 @@ def sieve(needle: Heard) -> tuple[tuple[str, ...], ...]:
     """
     edits = needle.edits_allowed
     if len(needle.keys) <= 3 or not edits:
-        return (tuple(map(pair, needle.keys, needle.keys[1:])),)
+        return (tuple(neighbours(needle.keys)),)
     parts = edits // 2 + 1
     borders = [len(needle.keys) * part // parts for part in range(parts + 1)]
     ways: list[tuple[str, ...]] = []
@@ -110,7 +110,7 @@ def sieve(needle: Heard) -> tuple[tuple[str, ...], ...]:
         part = needle.keys[first:last]
         for lost in range(len(part)):
             left = part[:lost] + part[lost + 1 :]
-            ways.append(tuple(map(pair, left, left[1:])))
+            ways.append(tuple(neighbours(left)))
     return tuple(dict.fromkeys(ways))
 
 

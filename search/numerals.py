@@ -11,7 +11,7 @@ _MAX_READ_DIGITS = 8  # more digits are a telephone number or noise, and are rea
 _DIGITS = "零一二三四五六七八九"
 _UNITS = ((1000, "千"), (100, "百"), (10, "十"))
 # Digits that no letter touches (CO2, x2 and 5m2 stay as they are), perhaps with a decimal point.
-_NUMBER = re.compile(r"(?<![0-9a-z.])([0-9]{1,20})(?:\.([0-9]{1,20}))?(?![0-9a-z])(?=(年?))")
+_NUMBER = re.compile(r"(?<![0-9a-z])(?<![0-9a-z]\.)([0-9]{1,20})(?:\.([0-9]{1,20}))?(?![0-9a-z])(?=(年?))")
 
 
 def numbers_in(folded: str) -> list[tuple[int, int, str]]:

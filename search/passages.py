@@ -8,24 +8,31 @@ passage keeps where in its text each cue starts. A pause of PAUSE_MS ends a wind
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archive.model import Cue, Lesson, Programme
 from search.words import clean
 
 # Raise it whenever words, sounds, passages or an index's schema change: older indexes are then known to be old.
-EDITION = 2
+EDITION = 3
+# Editions whose indexes this release can search and write too, the newest first: those with the same fields and records. One
+# is searched after an upgrade until this edition's is built. Empty it whenever fields or records change.
+OLDER_EDITIONS: tuple[int, ...] = ()
 
 WINDOW_MS = 20_000  # what a teacher says around one thing; a hit's text is still read at a glance
 WINDOW_CHARS = 160
 PAUSE_MS = 8_000
+_SPRING_FROM, _AUTUMN_FROM = (
+    2,
+    8,
+)  # months: schools begin after the spring festival, and on the first of September at the latest
 
 Kind = Literal["title", "said"]
 
 
-@dataclass(frozen=True, slots=True)
-class Jump:
+class Jump(NamedTuple):
     """From this character of a passage's text on, the lesson is at `start_ms`."""
 
     offset: int
@@ -52,6 +59,7 @@ class Passage:
     started_on: int = 0  # the day as a number: 20260901
     lesson_ms: int = 0
     is_written: bool = False  # whether there are words of the lesson besides its title
+    term: str = ""  # of the school year, see `term_of`
     jumps: tuple[Jump, ...] = ()
 
     def jump_ms(self, offset: int) -> int:
@@ -60,6 +68,13 @@ class Passage:
             if jump.offset <= offset:
                 return jump.start_ms
         return self.start_ms
+
+
+def term_of(day: date) -> str:
+    """The half of the school year: 2026-1 is from August 2026 to January 2027, 2026-2 is what follows until July."""
+    if day.month >= _AUTUMN_FROM:
+        return f"{day.year}-1"
+    return f"{day.year - 1}-{2 if day.month >= _SPRING_FROM else 1}"
 
 
 def passages_of(lesson: Lesson, cues: Sequence[Cue]) -> tuple[Passage, ...]:
@@ -131,4 +146,5 @@ def _about(lesson: Lesson, *, is_written: bool) -> Passage:
         started_on=int(f"{lesson.started_at:%Y%m%d}"),
         lesson_ms=lesson.duration_ms,
         is_written=is_written,
+        term=term_of(lesson.started_at),
     )

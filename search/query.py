@@ -5,9 +5,10 @@ must be found in one passage, or else all of the query nearly as it stands. Ever
 of any length, is an error.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 
 from archive.model import Programme, Scope
@@ -17,6 +18,7 @@ from search.passages import Passage
 from search.words import Word
 
 MAX_QUERY_CHARS = 64  # more is not what a child remembers; threat 27 bounds what one request may cost
+MAX_QUERY_UNITS = 96  # nor what that is read aloud: one ㎠ is four characters
 MAX_HITS = 1000  # how deep anybody may page
 MIN_SYLLABLES = 2  # one syllable alone sounds like half the dictionary
 MIN_CONTENT_CHARS = 2
@@ -31,7 +33,7 @@ FILLERS = frozenset(_FILLERS.split())
 
 
 # Passages are filtered by these being equal; engines keep a field for each.
-FILTERED = ("subject", "grade", "school", "programme", "teacher", "language")
+FILTERED = ("subject", "grade", "school", "programme", "teacher", "language", "term")
 
 STUDENTS = Scope()
 STAFF = Scope(consented_only=False)
@@ -79,6 +81,7 @@ class Query:
     offset: int = 0
     teacher: str = ""
     language: str = ""
+    term: str = ""
     started_on: Between = Between()
     lesson_ms: Between = Between()
     is_written: bool | None = None
@@ -105,12 +108,19 @@ class Query:
             if between != Between()
         }
 
+    @property
+    def is_impossible(self) -> bool:
+        """Whether no passage can pass: no engine need be asked, and some would not take such values."""
+        return any(words.clean(value) != value for value in self.filters.values()) or self.scope.schools == frozenset()
+
     def admits(self, passage: Passage) -> bool:
         return self.admitting()(passage)
 
     def admitting(self) -> Callable[[Passage], bool]:
         """The filters and the scope, decided here and not by an engine, which may fold case or cut long values."""
         filters, ranges = [*self.filters.items()], [*self.ranges.items()]
+        if not filters and not ranges and self.is_written is None:
+            return lambda passage: admits(self.scope, passage)
 
         def admitted(passage: Passage) -> bool:
             return (
@@ -140,7 +150,8 @@ class Piece:
     """Something to find: the whole of it in a row or, where it was said otherwise, all of its words anywhere.
 
     `terms` are its words with the shorter ones inside them, for engines to rank by. `spelled`: letters were read as pinyin.
-    `initials`: letters that are no pinyin, and may be the first ones of a word's syllables (ggdl).
+    `initials`: letters that are no pinyin, and may be the first ones of a word's syllables (ggdl); the readings of `whole` are
+    then of the terms that have them.
     """
 
     whole: Row
@@ -175,6 +186,11 @@ class Plan:
         return sum(len(piece.words) for piece in self.pieces) > 1
 
     @property
+    def is_one_row(self) -> bool:
+        """Whether it is there, as it is written, just where it stands in a row."""
+        return not self.is_scattered and not self.stretches
+
+    @property
     def spelled(self) -> bool:
         """Whether letters are read as something else: as pinyin, or as initials."""
         return any(piece.spelled or piece.initials for piece in self.pieces)
@@ -184,8 +200,10 @@ class Plan:
 _Term = tuple[tuple[Word, ...], ...]
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Plan:
-    terms = _terms(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS]))
+    """Remembered, for one request asks several times what its text means."""
+    terms = _terms(_beginning(words.cut(words.clean(text).strip()[:MAX_QUERY_CHARS])))
     spelled, written = _spelled_apart(terms)
     content = [run for term in written for run in _without_fillers(term)]
     if not spelled and sum(len(unit) for run in content for unit in _units(run)) < MIN_CONTENT_CHARS:
@@ -193,6 +211,16 @@ def parse(text: str) -> Plan:
     pieces = tuple(dict.fromkeys(_piece(term) for term in [*spelled, *content]))
     stretches = tuple(dict.fromkeys(_row(term) for term in terms))
     return Plan(pieces, () if stretches == tuple(piece.whole for piece in pieces) else stretches)
+
+
+def _beginning(cut: Iterable[Word]) -> Iterator[Word]:
+    """As many of the words as one search may cost."""
+    length = 0
+    for word in cut:
+        length += 0 if word.part else len(words.unit_texts(word.text))
+        if length > MAX_QUERY_UNITS:
+            return
+        yield word
 
 
 def _terms(cut: Iterable[Word]) -> list[_Term]:
@@ -230,11 +258,14 @@ def _is_pinyin(term: _Term) -> bool:
 
 
 def _without_fillers(term: _Term) -> list[_Term]:
+    if len(term) == 1:
+        return [] if term[0][-1].text in FILLERS else [term]
     return [tuple(run) for filler, run in groupby(term, _is_filler) if not filler]
 
 
 def _is_filler(group: tuple[Word, ...]) -> bool:
-    return group[-1].text in FILLERS
+    """Within a stretch, where letters are no word of their own: the a of a平方 is asked for."""
+    return group[-1].text in FILLERS and words.is_han(group[-1].text)
 
 
 def _units(term: _Term) -> tuple[str, ...]:
@@ -245,13 +276,20 @@ def _piece(term: _Term) -> Piece:
     every = [word for group in term for word in group]
     heard = sounds.sounds_of(every)
     whole = _row(term)
+    initials = sounds.initials_typed(every[0].text) if len(every) == 1 else ""
+    if initials:
+        whole = replace(whole, readings=tuple(map(_heard, sounds.meant_by_initials(initials))))
     return Piece(
         whole=whole,
         words=tuple(dict.fromkeys(_row((group,)) for group in term)),
         terms=tuple(dict.fromkeys(word.text for word in every)),
-        spelled=bool(whole.readings) and whole.readings[0].sounds != heard,
-        initials=sounds.initials_typed(every[0].text) if len(every) == 1 else "",
+        spelled=not initials and bool(whole.readings) and whole.readings[0].sounds != heard,
+        initials=initials,
     )
+
+
+def _heard(term: str) -> Heard:
+    return near.heard(words.unit_texts(term), sounds.of_word(term))
 
 
 def _row(term: _Term) -> Row:

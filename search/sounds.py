@@ -80,6 +80,22 @@ def initials_typed(letters: str) -> str:
     return letters if fits and not spellings(letters) else ""
 
 
+@lru_cache(maxsize=1)
+def _terms_by_initials(terms: tuple[str, ...]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for term in terms:
+        if words.is_han(term):
+            found.setdefault(initials(term), []).append(term)
+    return found
+
+
+def meant_by_initials(letters: str) -> tuple[str, ...]:
+    """The terms of the subjects that have these initials. They are then looked for by their sound, also where the recogniser
+    misheard them and no word with these initials is left.
+    """
+    return tuple(_terms_by_initials(words.terms()).get(letters, ())[:MAX_READINGS])
+
+
 def _without_tones(letters: str) -> str:
     """gōu as gou, lǚ as lv: the way an input method spells them."""
     apart = unicodedata.normalize("NFD", letters).replace("u\u0308", "v")

@@ -7,7 +7,7 @@ Typed may be characters, pinyin, initials, or any of these after another, as inp
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache, partial
+from functools import lru_cache, partial
 
 from search import near, sounds, words
 from search.near import Heard
@@ -33,10 +33,19 @@ def term_of(text: str) -> Term:
     return Term(text, near.heard([unit.text for unit in words.units(text)], sounds.syllables(text)))
 
 
-@cache
-def curriculum() -> tuple[Term, ...]:
-    """The terms of all subjects: public, and so no school's secret. Two seconds of reading at the first call."""
-    return tuple(term_of(text) for text in words.curriculum())
+def known() -> tuple[Term, ...]:
+    """The terms of all subjects, and of the glossaries. Two seconds of reading at the first call."""
+    return _read(words.terms())
+
+
+@lru_cache(maxsize=1)
+def _read(texts: tuple[str, ...]) -> tuple[Term, ...]:
+    return tuple(map(_term_of, texts))
+
+
+@lru_cache(maxsize=1 << 16)
+def _term_of(text: str) -> Term:
+    return term_of(text)
 
 
 def completions(typed: str, terms: Iterable[Term]) -> Iterator[Term]:

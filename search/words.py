@@ -1,6 +1,7 @@
 """Text as search sees it: folded, then cut into units and words that remember their place in the original.
 
-Folded is: small letters, half width, simplified characters, no accents, numbers as they are read aloud (32 is 三十二).
+Folded is: small letters, half width, simplified characters, no accents, numbers and formulas as they are read aloud (32 is
+三十二, a² is a平方).
 
 Passages and queries go through these same functions, so what is done to one is done to the other. Offsets are into the
 original string, in characters, and never fall inside a character that a reader sees as one (a letter and its accents).
@@ -12,13 +13,14 @@ times as fast, and loads in 0.2 s instead of 1 to 2; jieba would also write a ca
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple, cast
 
 import rjieba
 
+from search import formulas
 from search.numerals import numbers_in
 
 _TERM_FREQUENCY = 300  # a term is then cut whole, and stays far below everyday speech
@@ -33,6 +35,10 @@ _PLAIN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fffA-Za-z0-9\s，。、？！：�
 _JOINER = "\u200d"
 _TWO = re.compile("两(?=[百千万亿])")
 _DIGIT = re.compile("[0-9]")
+
+
+_learnt: tuple[str, ...] = ()
+_Folded = tuple[str, Sequence[int], Sequence[int]]
 
 
 class Unit(NamedTuple):  # not a dataclass: a search makes thousands, and this took a third off it
@@ -54,6 +60,8 @@ class Word(NamedTuple):
 
 def clean(text: str) -> str:
     """The text in as many characters, without those that no store, engine or page can carry: controls, lone surrogates."""
+    if text.isprintable():  # has none of them, and is nearly every text
+        return text
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
@@ -84,10 +92,48 @@ def cut(text: str) -> tuple[Word, ...]:
             words.append(Word(run.group()[:MAX_UNIT_CHARS], starts[begin], ends[run.end() - 1]))
             continue
         pieces = cutter.tokenize(run.group(), "search")
-        whole = _whole(pieces)
+        whole = frozenset(_whole(pieces))
         for index, (word, first, last) in enumerate(pieces):
             words.append(Word(word, starts[begin + first], ends[begin + last - 1], part=index not in whole))
     return tuple(words)
+
+
+class Parts(NamedTuple):
+    """A text taken apart once, for an index: its units and where in the text they are, and its words.
+
+    `words` are those of `cut`; `whole` are the ones among them that tile the text.
+    """
+
+    units: list[str]
+    starts: list[int]
+    ends: list[int]
+    words: list[str]
+    whole: list[str]
+
+
+def parts(text: str) -> Parts:
+    """`units` and `cut` in one, without an object for each: an index takes millions of them."""
+    folded, starts, ends = _fold(text)
+    cutter = _cutter()
+    made = Parts([], [], [], [], [])
+    for run in _RUN.finditer(folded):
+        first, last = run.span()
+        if is_han(folded[first]):
+            made.units.extend(run.group())
+            made.starts.extend(starts[first:last])
+            made.ends.extend(ends[first:last])
+            pieces = cutter.tokenize(run.group(), "search")
+            whole = _whole(pieces)
+            made.words.extend([word for word, _, _ in pieces])
+            made.whole.extend([pieces[index][0] for index in reversed(whole)])
+        else:
+            unit = run.group()[:MAX_UNIT_CHARS]
+            made.units.append(unit)
+            made.starts.append(starts[first])
+            made.ends.append(ends[last - 1])
+            made.words.append(unit)
+            made.whole.append(unit)
+    return made
 
 
 def unit_texts(word: str) -> tuple[str, ...]:
@@ -100,6 +146,34 @@ def curriculum() -> dict[str, str]:
     """The terms of the school subjects, and the subject of each."""
     entries = (line.partition("：") for line in _lines("curriculum.txt"))
     return {term: subject for subject, _, terms in entries for term in terms.split()}
+
+
+def terms() -> tuple[str, ...]:
+    """All terms that are cut whole and can be suggested: those of the subjects, and what was learnt."""
+    return (*curriculum(), *_learnt)
+
+
+def learn(found: Iterable[str]) -> bool:
+    """These are terms from now on, in place of what was learnt before. Returns whether that changed anything: what was
+    remembered of queries is then to be forgotten. Safe from any thread.
+
+    An index need not be made anew: characters and sounds are found however they were cut.
+    """
+    global _learnt
+    known = curriculum()
+    wanted = tuple(dict.fromkeys(term for term in map(_plain_term, found) if term and term not in known))
+    if wanted == _learnt:
+        return False
+    _learnt = wanted
+    _cutter.cache_clear()  # whoever cuts just now goes on with the old one
+    _cutter()
+    return True
+
+
+def _plain_term(text: str) -> str:
+    """A term as it can be cut: one run of Han characters, folded; else nothing."""
+    folded = "".join(unit.text for unit in units(text.strip()))
+    return folded if 2 <= len(folded) <= MAX_UNIT_CHARS and is_han(folded) else ""
 
 
 def is_everyday(word: str) -> bool:
@@ -117,31 +191,35 @@ def _lines(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _whole(pieces: Sequence[tuple[str, int, int]]) -> set[int]:
-    """Which of jieba's search words tile the run; each comes after the shorter ones inside it, so read backwards."""
-    whole: set[int] = set()
+def _whole(pieces: Sequence[tuple[str, int, int]]) -> list[int]:
+    """Which of jieba's search words tile the run, the last one first: each comes after the shorter ones inside it."""
+    whole: list[int] = []
     border = pieces[-1][2] if pieces else 0
     for index in range(len(pieces) - 1, -1, -1):
         if pieces[index][2] == border:
-            whole.add(index)
+            whole.append(index)
             border = pieces[index][1]
     return whole
 
 
-def _fold(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+def _fold(text: str) -> _Folded:
     """The folded text and, for each of its characters, where in the original its character starts and ends."""
     folded, starts, ends = _fold_characters(text)
-    folded = _TWO.sub("二", folded.translate(_simplified()))
-    return _fold_numbers(folded, starts, ends) if _DIGIT.search(folded) else (folded, starts, ends)
+    made = _TWO.sub("二", folded.translate(_simplified())), starts, ends
+    for readings in (*formulas.steps(made[0]), *([numbers_in] if _DIGIT.search(made[0]) else [])):
+        made = _read(*made, readings(made[0]))
+    return made
 
 
-def _fold_numbers(folded: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[str, Sequence[int], Sequence[int]]:
-    """Every character of a number's reading stands where the whole number stands."""
+def _read(folded: str, starts: Sequence[int], ends: Sequence[int], readings: Sequence[tuple[int, int, str]]) -> _Folded:
+    """With what is read otherwise than it is written; every character of a reading stands where all that is read stands."""
+    if not readings:
+        return folded, starts, ends
     read: list[str] = []
     firsts: list[int] = []
     lasts: list[int] = []
     done = 0
-    for start, end, reading in numbers_in(folded):
+    for start, end, reading in readings:
         read += [folded[done:start], reading]
         firsts += [*starts[done:start], *[starts[start]] * len(reading)]
         lasts += [*ends[done:start], *[ends[end - 1]] * len(reading)]
@@ -192,14 +270,18 @@ def _is_mark(character: str) -> bool:
 @lru_cache(maxsize=1 << 15)
 def _folded(character: str) -> str:
     """Full width to half, capitals to small, compatibility forms to plain (㎡ to m2); marks that fit no letter go."""
+    if character in formulas.SIGNS:
+        return formulas.SIGNS[character]
+    if unicodedata.decomposition(character[0]).startswith("<super>") and unicodedata.digit(character[0], -1) >= 0:
+        return f"^{unicodedata.digit(character[0])}"  # x² is x^2
     plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).casefold())
-    return "".join(c for c in plain if not _is_mark(c) and c != "^")  # x^2 is x²
+    return "".join(c for c in plain if not _is_mark(c))
 
 
 @cache
 def _cutter() -> rjieba.Jieba:
     cutter = rjieba.Jieba()
-    for term in curriculum():
+    for term in terms():
         if is_han(term) and not cutter.has_word(term):
             cutter.add_word(term, _TERM_FREQUENCY, "n")
     return cutter

@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.live_store", "tests.live_postgres", "tests.samples"]
+pytest_plugins = ["tests.live_store", "tests.live_minio", "tests.live_postgres", "tests.samples"]
 
 # No deadline: an example's time on a busy machine says nothing about the code.
 settings.register_profile("huikan", deadline=None)

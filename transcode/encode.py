@@ -177,7 +177,9 @@ def _longest_gap_ms(decoded: list[int], span: Span, reading: Reading) -> int:
 
 def _sound_written(rungs: tuple[AudioRung, ...], bench: Bench) -> int:
     track, duration_ms = bench.probe.audio[0], bench.survey.end_ms
-    gain_db = _gain_db(bench)
+    gain_db = bench.survey.gain_db
+    if gain_db is None:
+        gain_db = loudness_gain_db(bench)
 
     def argv(*, strict: bool) -> list[str]:
         return command.sound_argv(bench.source, track, rungs, duration_ms, gain_db=gain_db, strict=strict)
@@ -194,7 +196,7 @@ def _sound_written(rungs: tuple[AudioRung, ...], bench: Bench) -> int:
     return 0
 
 
-def _gain_db(bench: Bench) -> float:
+def loudness_gain_db(bench: Bench) -> float:
     """What brings the lesson to the loudness of all others. 0 for silence: there it would be only the noise."""
     heard: list[float] = []
 

@@ -2,10 +2,12 @@
 ends. Pure: bytes in, bytes or numbers out. ISO/IEC 14496-12 is the source of every offset.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 _CONTAINERS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
 _SUPERFLUOUS = frozenset({b"styp", b"sidx"})
+_MOST_HEADER_BYTES = 4 * 2**20
 _TRUN_DATA_OFFSET, _TRUN_FIRST_FLAGS = 0x1, 0x4
 _TRUN_FIELDS = (0x100, 0x200, 0x400, 0x800)  # of a sample, four bytes each: duration, size, flags, composition offset
 _TRUN_SIZE = 0x200
@@ -131,3 +133,52 @@ def _descriptor(data: bytes, at: int, tag: int) -> int:
     while data[at] & 0x80:
         at += 1
     return at + 1
+
+
+def reached_ms(path: Path) -> int:
+    """How far a fragmented MP4 that still grows reaches with all its tracks: where its last fragment begins. 0 before that.
+
+    Only headers are read. What is torn at its end, or is no box, ends the walk.
+    """
+    scales: dict[int, int] = {}
+    at, size, last = 0, path.stat().st_size, 0
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            head = file.read(8)
+            length, kind = int.from_bytes(head[:4]), head[4:]
+            if length < 8 or at + length > size:
+                break
+            if kind in (b"moov", b"moof") and length <= _MOST_HEADER_BYTES:
+                content = file.read(length - 8)
+                try:
+                    if kind == b"moov":
+                        scales = _timescales(content)
+                    else:
+                        last = min(_begins_ms(content, scales), default=last)
+                except (Malformed, ZeroDivisionError):
+                    break
+            at += length
+    return last
+
+
+def _timescales(moov: bytes) -> dict[int, int]:
+    found: dict[int, int] = {}
+    track = 0
+    for kind, at, _ in boxes(moov):
+        if kind == b"tkhd":
+            track = int.from_bytes(moov[at + (20 if moov[at] else 12) :][:4])
+        elif kind == b"mdhd":
+            found[track] = int.from_bytes(moov[at + (20 if moov[at] else 12) :][:4])
+    return found
+
+
+def _begins_ms(moof: bytes, scales: Mapping[int, int]) -> list[int]:
+    found: list[int] = []
+    track = 0
+    for kind, at, _ in boxes(moof):
+        if kind == b"tfhd":
+            track = int.from_bytes(moof[at + 4 : at + 8])
+        elif kind == b"tfdt" and track in scales:
+            found.append(int.from_bytes(moof[at + 4 :][: 8 if moof[at] else 4]) * 1000 // scales[track])
+    return found

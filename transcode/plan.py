@@ -12,6 +12,7 @@ from typing import Any
 from archive.model import Probe
 from transcode.ladder import (
     HLS_SEGMENT_S,
+    SPEECH,
     AudioRung,
     CopyRung,
     Rung,
@@ -25,11 +26,14 @@ from transcode.ladder import (
 )
 
 PART_S = 40 * HLS_SEGMENT_S
+# Of a lesson that is still being taught, a part of the smallest picture is made as soon as so much of it is here: this is how
+# far behind the teacher one watches, and the most that is left of it to do when the bell rings.
+LIVE_PART_S = 20 * HLS_SEGMENT_S
 # Below this the smallest picture is not made ahead of the others: whoever waits, waits a few minutes either way, and a
 # second decode costs a tenth more.
 _AHEAD_FROM_S = 600
 
-SOUND = "sound"
+SOUND, MORE_SOUND = "sound", "sound-more"
 
 # With less than this of a recording left it is not the lesson any more that people would look for.
 LEAST_READABLE = 0.5
@@ -62,6 +66,8 @@ class Survey:
     audio_end_ms: int
     seekable: bool
     cut_off_ms: int
+    live: bool = False  # the smallest picture is made apart, in parts of just LIVE_PART_S, from before its end is known
+    gain_db: float | None = None  # what was found of its first minutes then; None where the whole is measured
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,6 +79,8 @@ class Survey:
             kept["audio_end_ms"],
             kept["seekable"],
             kept["cut_off_ms"],
+            kept.get("live", False),
+            kept.get("gain_db"),
         )
 
     @property
@@ -104,13 +112,17 @@ def tasks_for(source: Probe, survey: Survey) -> tuple[Task, ...]:
     views = views_of(source)
     if source.audio:
         sounds = tuple(rung.name for rung in rungs_for(source) if isinstance(rung, AudioRung))
+        if survey.live:
+            # Whoever waits after the bell waits for this: one sound is a third of the work.
+            tasks.append(Task(MORE_SOUND, tuple(name for name in sounds if name != SPEECH.name), is_urgent=False))
+            sounds = (SPEECH.name,)
         tasks.append(Task(SOUND, sounds, is_urgent=True))
     for view, reading in zip(views, survey.video, strict=True):
         names = tuple(rung.name for rung in video_rungs(view))
         tiers = [names[-1:], names[:-1]] if _goes_ahead(survey, names) else [names]
         for tier, rungs in enumerate(tiers):
             urgent = tier == 0 and view is views[0]
-            tasks += _parts(view, reading, rungs, seekable=survey.seekable, is_urgent=urgent)
+            tasks += _parts(view, reading, rungs, survey, is_urgent=urgent)
     tasks += [
         Task(f"{rung.name}-copy", (rung.name,), is_urgent=False, view=rung.view) for rung in copies(source, survey)
     ]
@@ -139,13 +151,24 @@ def pictures_in(reading: Reading, rate: Fraction) -> int:
     return max(1, round(rate * reading.end_ms / 1000))
 
 
+def live_task(source: Probe, part: int) -> Task:
+    """The smallest picture of one LIVE_PART_S of a lesson that goes on: the task that `tasks_for` will name so, unless it
+    turns out to be the last and shorter."""
+    view = views_of(source)[0]
+    name = video_rungs(view)[-1].name
+    pictures = int(frame_rate_of(view.track) * LIVE_PART_S)
+    return Task(
+        f"{name}-{part:03d}", (name,), is_urgent=True, view=view.name, start_s=part * LIVE_PART_S, pictures=pictures
+    )
+
+
 def view_of(task: Task, source: Probe) -> View:
     return next(view for view in views_of(source) if view.name == task.view)
 
 
 def weight(task: Task, source: Probe) -> float:
     """How much work a task is, in pixels to encode; for telling how far the whole is."""
-    if task.name == SOUND:
+    if task.name in (SOUND, MORE_SOUND):
         return 2e7 + source.duration_ms * 5e2  # as much as the smallest picture, roughly
     areas = {rung.name: rung.width_px * rung.height_px for view in views_of(source) for rung in video_rungs(view)}
     return task.pictures * (sum(areas.get(name, 0) for name in task.rungs) + 4e5) or source.size_bytes / 10
@@ -157,7 +180,11 @@ def most_bytes(task: Task, source: Probe, survey: Survey) -> int:
     if any(isinstance(rungs[name], CopyRung) for name in task.rungs):
         return source.size_bytes
     kbps = sum(_cap_kbps(rungs[name]) for name in task.rungs)
-    seconds = survey.end_ms / 1000 if task.name == SOUND else task.pictures / frame_rate_of(view_of(task, source).track)
+    seconds = (
+        survey.end_ms / 1000
+        if task.name in (SOUND, MORE_SOUND)
+        else task.pictures / frame_rate_of(view_of(task, source).track)
+    )
     return int(kbps * 125 * seconds)
 
 
@@ -168,17 +195,23 @@ def _cap_kbps(rung: Rung) -> int:
 
 
 def _goes_ahead(survey: Survey, names: tuple[str, ...]) -> bool:
-    return len(names) > 1 and survey.end_ms >= _AHEAD_FROM_S * 1000
+    return len(names) > 1 and (survey.live or survey.end_ms >= _AHEAD_FROM_S * 1000)
 
 
-def _parts(view: View, reading: Reading, rungs: tuple[str, ...], *, seekable: bool, is_urgent: bool) -> list[Task]:
+def _parts(view: View, reading: Reading, rungs: tuple[str, ...], survey: Survey, *, is_urgent: bool) -> list[Task]:
     rate = frame_rate_of(view.track)
     pictures = pictures_in(reading, rate)
-    in_a_part = int(rate * PART_S)
-    # A last part of less than half a part's length is not worth a start of its own.
-    parts = max(1, (pictures + in_a_part // 2) // in_a_part) if seekable else 1
+    part_s = LIVE_PART_S if survey.live and is_urgent else PART_S
+    in_a_part = int(rate * part_s)
+    if not survey.seekable:
+        parts = 1
+    elif survey.live and is_urgent:
+        parts = -(-pictures // in_a_part)  # what was made before the end was known stands as it is
+    else:
+        # A last part of less than half a part's length is not worth a start of its own.
+        parts = max(1, (pictures + in_a_part // 2) // in_a_part)
     ends = [*(in_a_part * n for n in range(1, parts)), pictures]
     return [
-        Task(f"{rungs[0]}-{n:03d}", rungs, is_urgent, view.name, n * PART_S, end - n * in_a_part)
+        Task(f"{rungs[0]}-{n:03d}", rungs, is_urgent, view.name, n * part_s, end - n * in_a_part)
         for n, end in enumerate(ends)
     ]

@@ -87,6 +87,14 @@ def target_s(renditions: Iterable[Sequence[HlsSegment]]) -> int:
     return max(HLS_SEGMENT_S, (longest_us + 500_000) // 1_000_000)
 
 
+def growing_playlist(segments: Sequence[HlsSegment]) -> str:
+    """One rendition of a lesson that is still being taught. Players begin at its beginning, not where it is."""
+    whole = media_playlist(segments)
+    begin = "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"
+    growing = whole.replace("#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-PLAYLIST-TYPE:EVENT").replace("#EXT-X-ENDLIST\n", "")
+    return growing.replace("#EXT-X-INDEPENDENT-SEGMENTS", begin)
+
+
 def media_playlist(segments: Sequence[HlsSegment], lesson_target_s: int = HLS_SEGMENT_S) -> str:
     """One rendition, whole. `lesson_target_s` is `target_s` of all the lesson's renditions."""
     lines = [*_head(segments, lesson_target_s), "#EXT-X-INDEPENDENT-SEGMENTS", f'#EXT-X-MAP:URI="{INIT_NAME}"']

@@ -30,6 +30,9 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 Offset = Annotated[int, Query(ge=0, le=100_000)]
 ProgrammeName = Annotated[Programme | None, Query(description="课的类型")]
 
+SchoolTerm = Annotated[
+    str, Query(pattern=r"^(\d{4}-[12])?$", description="学期：2026-1 是 2026 年秋季，2026-2 是 2027 年春季")
+]
 Teacher = Annotated[str, Query(max_length=80, description="老师"), _Plain]
 Language = Annotated[str, Query(max_length=20, description="授课语言：zh 或 en"), _Plain]
 Day = Annotated[date | None, Query(description="年-月-日")]
@@ -51,6 +54,7 @@ def asked_for(
     grade: Grade = "",
     school: School = "",
     programme: Annotated[ProgrammeName, _Blank] = None,
+    term: SchoolTerm = "",
     teacher: Teacher = "",
     language: Language = "",
     since: Annotated[Day, _Blank] = None,
@@ -67,6 +71,7 @@ def asked_for(
         grade=grade,
         school=school,
         programme=programme,
+        term=term,
         teacher=teacher,
         language=language,
         started_on=Between(_day(since), _day(until)),

@@ -5,6 +5,7 @@ import hmac
 import json
 from typing import cast
 
+import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request
 
@@ -14,6 +15,9 @@ from api.routes.asking import problems
 from api.schemas import NotedOut
 from archive.settings import secret
 from ingest.recorder import object_named_in
+
+# Threads of their own: in a storm of events, viewers' requests must not wait for them.
+_LIMITER = anyio.CapacityLimiter(32)
 
 router = APIRouter(prefix="/hooks", tags=["对象存储"], responses=problems(401, 422, 503))
 
@@ -31,7 +35,7 @@ async def store(request: Request, web: WebDep) -> NotedOut:
     named = object_named_in(cast(dict[str, object], event)) if isinstance(event, dict) else None
     if named is None:
         return NotedOut(noted=False)
-    await anyio.to_thread.run_sync(web.parts.runs.arrived, *named)
+    await anyio.to_thread.run_sync(web.parts.runs.arrived, *named, limiter=_LIMITER)
     return NotedOut(noted=True)
 
 

@@ -43,7 +43,7 @@ def lessons(
 def shelf(viewer: Browser, web: WebDep) -> ShelfOut:
     """每个学科、年级、学校、类型各有多少节课（只数你能看到的）。"""
     known = web.catalog.lessons.shelf(scope_of(viewer))
-    return ShelfOut(subjects=known.subjects, grades=known.grades, schools=known.schools, programmes=known.programmes)
+    return ShelfOut.of(known)
 
 
 @router.get("/lessons/{lesson_id}", summary="一节课", responses=problems(404))

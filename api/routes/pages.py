@@ -11,7 +11,7 @@ from api.access import scope_of
 from api.arriving import STAGES_ZH, arrivals, of_recording
 from api.delivery import VIEWS_ZH, Playable
 from api.deps import Browser, ConsentLesson, Operator, ViewerDep, WatchedLesson, Web, WebDep
-from api.finding import PAGE_HITS, find, shelf_of
+from api.finding import PAGE_HITS, find, shelf_of, term_zh
 from api.rendering import static_address
 from api.routes.asking import Filters, Grade, Offset, ProgrammeName, Subject, asked_for
 from api.routes.staff import put_consent
@@ -79,6 +79,7 @@ def search(
     text = q.strip()[: asked.MAX_QUERY_CHARS]
     wanted = replace(filters, text=text, limit=PAGE_HITS, offset=offset)
     found = find(web, viewer, wanted)
+    shelf = shelf_of(web, viewer, wanted, found)
     return web.pages.page(
         request,
         "search.html",
@@ -86,7 +87,8 @@ def search(
         q=text,
         found=found,
         help=help_with(web, viewer, wanted, found=found.is_sure or bool(offset)),
-        shelf=shelf_of(web, viewer, wanted),
+        shelf=shelf,
+        terms={term: term_zh(term) for term in shelf.terms},
         programmes={kind.value: kind.zh for kind in Programme},
         chosen={name: request.query_params.get(name, "") for name in sorted(_FILTERS)},
         offset=offset,
@@ -103,6 +105,8 @@ def lesson(
     t: Annotated[str, Query(max_length=40)] = "",
     q: Annotated[str, Query(max_length=1000)] = "",
 ) -> Response:
+    if lesson.superseded_by is not None:
+        return RedirectResponse(f"/lesson/{lesson.superseded_by}", 303)
     playable = web.playables.of(lesson.id)
     if playable is None:
         arriving = of_recording(web, web.catalog.outputs.recording(lesson.recording_id))
@@ -137,7 +141,10 @@ def consent(lesson: ConsentLesson, web: WebDep, consent: Annotated[str, Form()] 
 
 @router.get("/arrivals")
 def arrived(request: Request, viewer: Operator, web: WebDep) -> Response:
-    return web.pages.page(request, "arrivals.html", viewer, arrivals=arrivals(web), stages_zh=STAGES_ZH)
+    unplaced = web.catalog.placements.count_unmatched()
+    return web.pages.page(
+        request, "arrivals.html", viewer, arrivals=arrivals(web), stages_zh=STAGES_ZH, unplaced=unplaced
+    )
 
 
 @router.get("/favicon.ico")

@@ -5,10 +5,10 @@ from dataclasses import replace
 from fastapi import APIRouter
 
 from api.deps import Browser, WebDep
-from api.finding import PAGE_HITS, FoundLesson, find
+from api.finding import PAGE_HITS, FoundLesson, find, shelf_of
 from api.routes.asking import Filters, Limit, Offset, School, Words, problems
 from api.schemas import FoundLesson as FoundLessonOut
-from api.schemas import HitOut, LessonOut, SearchOut, SuggestOut
+from api.schemas import HitOut, LessonOut, SearchOut, ShelfOut, SuggestOut
 from api.suggesting import help_with, suggestions
 
 router = APIRouter(prefix="/api", tags=["搜索"], responses=problems(401, 422, 503))
@@ -38,6 +38,12 @@ def search(
         parts=list(help_.parts),
         spelled=help_.spelled,
     )
+
+
+@router.get("/search/shelf", summary="搜索结果可用的筛选条件")
+def shelf(viewer: Browser, web: WebDep, filters: Filters, q: Words) -> ShelfOut:
+    """每个值下有几节课；所有能看到的课都数，已选的学科、年级、类型、学期不算在内，好换选别的。"""
+    return ShelfOut.of(shelf_of(web, viewer, replace(filters, text=q, limit=PAGE_HITS)))
 
 
 @router.get("/suggest", summary="边打字边提示")

@@ -33,7 +33,6 @@ def consent(lesson: ConsentLesson, web: WebDep, said: ConsentIn) -> ProgressOut:
 def put_consent(web: Web, lesson: Lesson, *, consent: bool) -> Lesson:
     changed = web.catalog.lessons.set_consent(lesson.id, consent=consent)
     web.playables.forget(lesson.id)
-    web.parts.runs.reindex(lesson.id)
     return changed
 
 

@@ -36,14 +36,10 @@ class PlayedRuns:
     """The pipeline, as far as the web asks anything of it."""
 
     arrivals: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    reindexed: list[str] = field(default_factory=list[str])
     alive: bool = True
 
     def arrived(self, bucket: str, key: str) -> None:
         self.arrivals.append((bucket, key))
-
-    def reindex(self, lesson_id: str) -> None:
-        self.reindexed.append(lesson_id)
 
     def pulse(self) -> dict[str, bool]:
         return {"worker": self.alive}

@@ -105,11 +105,13 @@ def test_arrivals_show_what_became_of_each_upload(school: School) -> None:
 
 def test_consent_is_written_down_and_indexed_anew(school: School) -> None:
     lesson = school.publish(consent=None)
+    for order in school.catalog.indexing.orders():
+        school.catalog.indexing.settle(order)
     staff, student = school.program(STAFF), school.program(STUDENT)
     assert student.get(f"/api/lessons/{lesson.id}").status_code == 404
     told = staff.post(f"/api/lessons/{lesson.id}/consent", json={"consent": True}).json()
     assert (told["consent"], told["published"], told["lesson_id"]) == (True, True, lesson.id)
-    assert school.runs.reindexed == [lesson.id]
+    assert school.catalog.indexing.of(lesson.id) is not None
     assert student.get(f"/api/lessons/{lesson.id}").status_code == 200
 
 

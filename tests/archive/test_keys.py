@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archive.errors import Unacceptable
-from archive.keys import IncomingKey, shown
+from archive.keys import IncomingKey, LiveKey, is_piece, live_key, shared_room, shown
 
 
 def test_a_recorders_key_is_taken_apart() -> None:
@@ -65,3 +65,43 @@ def test_any_text_is_a_key_or_unacceptable_and_can_be_shown(text: str) -> None:
     else:
         assert not {"/", ".", "\x00"} & set(parsed.school + parsed.room)
     assert shown(text).isprintable()
+
+
+SLUGS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+
+
+@given(SLUGS, SLUGS, st.integers(0, 999_999))
+def test_a_recording_in_the_making_has_a_key_for_each_piece(school: str, room: str, number: int) -> None:
+    key = live_key(school, room, "20260901T0800-2", f"{number:06d}.part")
+    found = LiveKey.parse(key)
+    assert found is not None
+    assert (found.piece, found.incoming.part, found.incoming.room) == (number, 2, room)
+    assert key.startswith(found.prefix)
+    assert is_piece(key)
+    manifest = LiveKey.parse(live_key(school, room, "20260901T0800", "open.json"))
+    assert manifest is not None
+    assert manifest.piece is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "xinghuo/301/20260901T0800.live/1.part",
+        "xinghuo/301/20260901T0800.live/000000.mp4",
+        "xinghuo/301/20260901T0800/000000.part",
+        "xinghuo/301/20260931T0800.live/000000.part",
+        "xinghuo/301/x/20260901T0800.live/000000.part",
+        "000000.part",
+        "",
+    ],
+)
+def test_any_other_key_is_no_piece(key: str) -> None:
+    assert not is_piece(key)
+    assert LiveKey.parse(key) is None
+
+
+def test_a_rooms_name_may_say_the_view() -> None:
+    assert shared_room("301-screen") == ("301", "screen")
+    assert shared_room("301") == ("301", "")
+    assert shared_room("301-west") == ("301-west", "")
+    assert shared_room("teacher") == ("teacher", "")

@@ -444,3 +444,24 @@ def test_what_is_found_is_what_the_scope_admits(library: SearchIndex, text: str,
         if (scope.schools is None or school in scope.schools) and (consent or not scope.consented_only)
     }
     assert set(found(library, text, scope=scope)) == visible
+
+
+def test_the_lessons_that_say_it_are_counted_or_said_to_be_too_many(index: SearchIndex) -> None:
+    """An engine may not be able to tell; one that can tells all of them, within scope and filters."""
+    for number in range(6):
+        school = SCHOOLS[number % 2]
+        texts = ("今天学习勾股定理", "勾股定理的证明", "重力") if number < 4 else ("沟谷定理",)
+        index.replace(
+            f"lesson-{number}",
+            [passage(text, lesson=f"lesson-{number}", number=at, school=school, consent=number != 3, subject="数学")
+             for at, text in enumerate(texts, 1)],
+        )  # fmt: skip
+    saying = index.lessons_saying(Query("勾股定理", scope=STUDENTS), 10)
+    if saying is None:
+        return
+    assert sorted(saying) == ["lesson-0", "lesson-1", "lesson-2"]
+    assert index.lessons_saying(Query("勾股定理", scope=STUDENTS), 2) is None
+    assert index.lessons_saying(Query("勾股定理", scope=STAFF, subject="语文"), 10) == []
+    in_school = Query("勾股定理", scope=Scope(consented_only=False, schools=frozenset({SCHOOLS[1]})))
+    assert sorted(index.lessons_saying(in_school, 10) or ()) == ["lesson-1", "lesson-3"]
+    assert index.lessons_saying(Query("。。", scope=STAFF), 10) == []

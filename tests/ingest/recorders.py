@@ -4,7 +4,7 @@ import hashlib
 import http.client
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -36,10 +36,16 @@ def refused(attempt: Callable[[], object]) -> bool:
 
 
 def signed(
-    seaweed: LiveStore, key: RecorderKey, method: str, path: str, body: bytes, headers: dict[str, str] | None = None
+    seaweed: LiveStore,
+    key: RecorderKey,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: dict[str, str] | None = None,
+    clock_off: timedelta = timedelta(),
 ) -> int:
     """The status of a request with its path byte for byte as given: what a thief's own client may send."""
-    now, digest = datetime.now(UTC), hashlib.sha256(body).hexdigest()
+    now, digest = datetime.now(UTC) + clock_off, hashlib.sha256(body).hexdigest()
     sent: dict[str, str | list[str] | tuple[str]] = {
         "Host": seaweed.endpoint,
         "x-amz-date": now.strftime("%Y%m%dT%H%M%SZ"),

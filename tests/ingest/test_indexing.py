@@ -8,12 +8,13 @@ import pytest
 from pydantic import SecretStr
 
 from archive.arrivals import Accepted
-from archive.errors import Unavailable
+from archive.errors import Misconfigured, Unavailable
 from archive.model import Cue, Lesson, Sidecar, Span, Transcript
 from ingest import indexing, steps
 from ingest.indexes import LiveIndex
 from ingest.runtime import Runtime, open_index
 from ingest.verify import verify
+from ingest.worker import only_one, renew_index
 from search.index import NAME, ready
 from search.passages import Passage, passages_of
 from search.query import STAFF, Query
@@ -261,3 +262,62 @@ def test_words_are_cut_in_processes_for_a_large_library(runtime: Runtime, monkey
     lessons = {lesson.id for lesson in indexed(runtime, 5)}
     assert indexing.reindex(runtime, lambda _done, _total: None) == 5
     assert found(runtime) == lessons
+
+
+@pytest.fixture
+def upgraded(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """Five lessons, in an index of the edition before ours, which we can search."""
+    indexed(runtime, 5)
+    before = indexing.EDITION - 1
+    folder = runtime.settings.home / "index"
+    (folder / NAME).rename(folder / f"e{before}")
+    runtime.index.close()
+    monkeypatch.setattr("ingest.indexes.OLDER_EDITIONS", (before,))
+    return runtime
+
+
+def test_after_an_upgrade_the_older_index_is_searched_until_a_new_one_is_built(upgraded: Runtime) -> None:
+    lessons = {lesson.id for lesson in upgraded.catalog.lessons.every()}
+    assert found(upgraded) == lessons
+    assert upgraded.index.is_older()
+    assert indexing.mend(upgraded) == 0  # it lacks nothing, and stays
+    late = heard(upgraded, 9)
+    assert indexing.carry_out_due(upgraded) == 1
+    assert found(upgraded) == {*lessons, late.id}
+    assert renew_index(upgraded) == 6
+    assert not upgraded.index.is_older()
+    assert upgraded.catalog.indexing.live(indexing.EDITION) == f"{NAME}b1"
+    assert found(upgraded) == {*lessons, late.id}
+    indexing.carry_out_due(upgraded)
+    assert indexing.mend(upgraded) == 0
+    assert [folder.name for folder in (upgraded.settings.home / "index").glob("e*")] == [f"{NAME}b1"]
+    assert renew_index(upgraded) == 0
+
+
+def test_a_renewal_that_was_cut_off_goes_on_and_is_done_by_one_only(
+    upgraded: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_BATCH", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "_make_sure", _cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            renew_index(upgraded)
+    assert len(found(upgraded)) == 5
+    with only_one(upgraded.settings.home / "reindex.lock"), pytest.raises(Misconfigured):
+        renew_index(upgraded)
+    assert renew_index(upgraded) == 5
+    assert upgraded.catalog.indexing.live(indexing.EDITION) == f"{NAME}b1"
+
+
+def _cut_off(_runtime: Runtime, _index: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_index_that_this_release_cannot_search_is_left_and_lessons_are_indexed_anew(
+    upgraded: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.indexes.OLDER_EDITIONS", ())
+    assert (found(upgraded), upgraded.index.is_older(), renew_index(upgraded)) == (set(), False, 0)
+    assert indexing.mend(upgraded) == 5
+    indexing.carry_out_due(upgraded)
+    assert len(found(upgraded)) == 5

@@ -6,6 +6,7 @@
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ class TestIssuingAndRevoking:
     ) -> None:
         assert signed(seaweed, key, "PUT", f"/{key.bucket}/{OWN}", b"good") == 200
         assert store.get_bytes(key.bucket, OWN) == b"good"
+
+    @pytest.mark.parametrize(("off", "status"), [("-2 h", 403), ("+2 h", 403), ("-10 min", 200), ("+10 min", 200)])
+    def test_a_clock_that_is_hours_off_is_refused_and_a_few_minutes_do_no_harm(
+        self, seaweed: LiveStore, key: RecorderKey, store: ObjectStore, off: str, status: int
+    ) -> None:
+        amount, unit = off.split()
+        clock_off = timedelta(**{"hours" if unit == "h" else "minutes": int(amount)})
+        assert signed(seaweed, key, "PUT", f"/{key.bucket}/{OWN}", b"good", clock_off=clock_off) == status
+        assert (store.stat(key.bucket, OWN) is not None) == (status == 200)
 
     def test_a_revoked_key_is_refused_from_the_next_request_on(
         self, recorder: Minio, keys: RecorderKeys, key: RecorderKey, incoming_bucket: str

@@ -1,6 +1,8 @@
 """What a school says about a recording, read from its `.json`."""
 
 import json
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from archive.errors import Unreadable
 from archive.model import Programme, Sidecar
-from ingest.sidecar import read_sidecar
+from ingest.sidecar import SidecarFile, read_sidecar, schema
 
 
 def test_a_full_sidecar_is_read_and_unknown_fields_are_left_alone() -> None:
@@ -67,3 +69,46 @@ def test_any_json_is_a_sidecar_or_unreadable(told: object) -> None:
         assert error.reason_zh
     else:
         assert found.title.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("told", "pointer"),
+    [
+        ({"parts": 0}, "/parts：太小"),
+        ({"parts": "3"}, "/parts：应是整数"),
+        ({"view": "ceiling"}, "/view：不认识，可用：teacher、老师"),
+        ({"starts_at": "8:00"}, "/starts_at：格式不对"),
+        ({"starts_at": "2026-02-30T08:00"}, "/starts_at：没有这样的日期"),
+        ({"receipt": "x"}, "/receipt"),
+        ({"clock_offset_ms": 90_000_000}, "/clock_offset_ms：太大"),
+    ],
+)
+def test_an_error_points_at_the_field(told: dict[str, object], pointer: str) -> None:
+    with pytest.raises(Unreadable) as error:
+        read_sidecar(json.dumps(told).encode(), "x.json")
+    assert pointer in error.value.reason_zh
+
+
+def test_all_wrong_fields_are_named_at_once() -> None:
+    with pytest.raises(Unreadable) as error:
+        read_sidecar(b'{"title": 3, "consent": 1, "parts": 0}', "x.json")
+    assert [pointer in error.value.reason_zh for pointer in ("/title", "/consent", "/parts")] == [True] * 3
+
+
+def test_what_a_recorder_says_of_itself_is_read() -> None:
+    told = {
+        "view": "课件",
+        "parts": 2,
+        "clock_offset_ms": -90_000,
+        "starts_at": "2026-09-01T08:00",
+        "receipt": "a" * 64,
+    }
+    found = read_sidecar(json.dumps(told).encode(), "x.json")
+    assert (found.view, found.parts, found.clock_offset_ms) == ("screen", 2, -90_000)
+    assert (found.starts_at, found.receipt) == (datetime(2026, 9, 1, 8), "a" * 64)  # noqa: DTZ001 — a room's wall clock
+
+
+def test_the_published_schema_is_the_one_that_is_checked() -> None:
+    published = json.loads((Path(__file__).parents[2] / "docs" / "sidecar.schema.json").read_text(encoding="utf-8"))
+    assert published == schema(), "run script/docs"
+    assert set(published["properties"]) == set(SidecarFile.model_fields)

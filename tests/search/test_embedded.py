@@ -1,5 +1,6 @@
 """What is tantivy's alone: files, locks and processes. The rest is in the contract and the relevance suites."""
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,3 +216,36 @@ def test_an_index_that_vanishes_under_a_reader_is_empty(tmp_path: Path) -> None:
     assert found(index) == []
     index.replace("a", said("a", "重力"))
     assert found(index) == ["a"]
+
+
+def segments(folder: Path) -> list[tuple[int, int]]:
+    """Of each segment on disk how many passages were written, and how many of those are deleted."""
+    meta = json.loads((folder / NAME / "meta.json").read_text())
+    return [
+        (one["max_doc"], (one["deletes"] or {"num_deleted_docs": 0})["num_deleted_docs"]) for one in meta["segments"]
+    ]
+
+
+def test_of_a_lesson_that_was_edited_only_what_changed_is_written(tmp_path: Path) -> None:
+    index = TantivyIndex(tmp_path)
+    texts = [f"第{number}段讲重力" for number in range(100)]
+    index.replace("a", said("a", *texts))
+    index.replace("b", said("b", "重力"))
+    before = segments(tmp_path)
+    texts[40] = "这一段讲引力"
+    index.replace("a", said("a", *texts))
+    assert sorted(segments(tmp_path)) == sorted([(100, 1), (1, 0), (1, 0)])
+    assert [hit.text for hit in index.search(Query("引力")).hits] == [texts[40]]
+    assert index.size() == 101
+    now = segments(tmp_path)
+    index.replace("a", said("a", *texts))  # nothing is
+    assert segments(tmp_path) == now != before
+    index.replace("a", said("a", *texts[:50]))
+    assert (index.size(), len(index.search(Query("重力", limit=200)).hits)) == (51, 50)
+
+
+def test_passages_whose_ids_do_not_tell_them_apart_are_written_all(tmp_path: Path) -> None:
+    index = TantivyIndex(tmp_path)
+    for texts in (("重力", "引力"), ("重力", "浮力"), ("浮力",)):
+        index.replace("a", [replace(one, id="same") for one in said("a", *texts)])
+        assert sorted(hit.text for hit in index.search(Query("力")).hits) == sorted(texts)

@@ -1,9 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search import words
-from search.hits import Candidate, Hit, Results, by_lesson, hit_of
-from search.index import candidate_of, record_of, terms_of
+from search.hits import Candidate, Hit, Results, by_lesson, hit_of, packed
+from search.index import candidate_of, ready_one
 from search.passages import Jump, Passage
 from search.query import parse
 from tests.search.engines import passage, patiently
@@ -17,7 +18,7 @@ def match(query: str, text: str, *jumps: Jump) -> Hit | None:
 
 def candidate(known: Passage) -> Candidate:
     """The passage as an engine gives it back."""
-    return candidate_of(record_of(known, terms_of(known)), 1.0)
+    return candidate_of(ready_one(known).record, 1.0)
 
 
 def marked(query: str, text: str) -> list[str]:
@@ -105,3 +106,18 @@ def test_any_row_of_units_finds_the_text_that_it_was_taken_from(text: str, data:
         last = data.draw(st.integers(first, min(first + 12, len(units) - 1)))
         plan = parse(text[units[first].start : units[last].end])
         assert hit_of(plan, candidate(passage(text))) is not None
+
+
+@given(st.lists(st.integers(0, 1_000_000), max_size=8).map(sorted))
+@patiently
+def test_places_are_stored_as_they_were(places: list[int]) -> None:
+    one = Candidate(passage(""), "", "", packed(places), packed(places), 1.0)
+    assert [one.start(unit) for unit in range(len(places))] == places
+    assert [one.end(unit) for unit in range(len(places))] == places
+    assert "\n" not in packed(places)
+
+
+@pytest.mark.parametrize("text", ["勾股定理\n\x1f\u2028勾股定理", "第\ud800一\u0085课 勾股定理", "a\r\n勾股定理"])
+def test_a_passage_is_stored_whatever_is_in_its_text(text: str) -> None:
+    record = ready_one(passage(text, teacher="王\n老师")).record
+    assert candidate_of(record, 1.0).passage == passage(text, teacher="王\n老师")

@@ -24,7 +24,7 @@ def test_settings_are_put_once_and_not_again_by_the_next_process(server: tuple[S
     MeiliIndex(url, KEY, "huikan").replace("a", said("a", "重力"))
     MeiliIndex(url, KEY, "huikan").replace("b", said("b", "重力"))
     assert state.updates == 1
-    found = state.indexes["huikan-e2"].settings
+    found = state.indexes["huikan-e3"].settings
     assert found["typoTolerance"] == {"enabled": False}
     assert found["localizedAttributes"] == [{"attributePatterns": ["*"], "locales": ["cmn"]}]
 
@@ -32,9 +32,9 @@ def test_settings_are_put_once_and_not_again_by_the_next_process(server: tuple[S
 def test_settings_that_somebody_changed_are_put_right(server: tuple[StandIn, str]) -> None:
     state, url = server
     MeiliIndex(url, KEY, "huikan").replace("a", said("a", "重力"))
-    state.indexes["huikan-e2"].settings["typoTolerance"] = {"enabled": True}
+    state.indexes["huikan-e3"].settings["typoTolerance"] = {"enabled": True}
     MeiliIndex(url, KEY, "huikan").replace("b", said("b", "重力"))
-    assert state.indexes["huikan-e2"].settings["typoTolerance"] == {"enabled": False}
+    assert state.indexes["huikan-e3"].settings["typoTolerance"] == {"enabled": False}
 
 
 def test_processes_that_start_together_make_one_index(server: tuple[StandIn, str]) -> None:
@@ -90,7 +90,7 @@ def test_an_index_of_another_edition_serves_until_it_is_dropped(server: tuple[St
     newer.drop(newer.others())
     assert newer.others() == []
     assert lesson_ids(newer) == {"b"}
-    assert set(state.indexes) == {"huikan-e2", "huikan-else"}
+    assert set(state.indexes) == {"huikan-e3", "huikan-else"}
 
 
 def test_a_large_lesson_is_sent_in_several_requests(

@@ -21,7 +21,7 @@ texts = st.text(max_size=80) | st.text(alphabet="勾股定理的 gou1xian'\"-é"
 
 def document(lesson: str, generation: int, number: int, text: str) -> dict[str, Any]:
     (one,) = ready([passage(text)])
-    return document_of(lesson, generation, number, *one)
+    return document_of(lesson, generation, number, one)
 
 
 def test_a_row_of_characters_is_asked_for_by_its_pairs_and_then_by_its_words() -> None:

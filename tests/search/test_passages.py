@@ -1,10 +1,12 @@
+from datetime import date
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archive.model import Cue, Programme, Span
-from search.passages import PAUSE_MS, WINDOW_CHARS, WINDOW_MS, passages_of, windows
+from search.passages import PAUSE_MS, WINDOW_CHARS, WINDOW_MS, passages_of, term_of, windows
 from tests.search.engines import lesson, patiently
 
 
@@ -95,3 +97,14 @@ def test_passages_have_ids_of_their_own_and_jump_inside_themselves(cues: list[Cu
         jumps = [passage.jump_ms(offset) for offset in range(len(passage.text))]
         assert jumps == sorted(jumps)
         assert passage.start_ms == jumps[0] <= jumps[-1] < passage.end_ms
+
+
+@pytest.mark.parametrize(
+    ("day", "term"),
+    [
+        (date(2026, 8, 1), "2026-1"), (date(2026, 12, 31), "2026-1"), (date(2027, 1, 31), "2026-1"),
+        (date(2027, 2, 1), "2026-2"), (date(2027, 7, 31), "2026-2"),
+    ],
+)  # fmt: skip
+def test_a_day_belongs_to_a_half_of_the_school_year(day: date, term: str) -> None:
+    assert term_of(day) == term

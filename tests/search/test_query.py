@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from archive.model import Scope
 from search import sounds
-from search.query import MAX_QUERY_CHARS, MIN_SYLLABLES, Query, parse
+from search.query import MAX_QUERY_CHARS, MAX_QUERY_UNITS, MIN_SYLLABLES, Query, parse
 from tests.search.engines import passage, patiently
 
 
@@ -59,6 +59,8 @@ def test_letters_that_spell_pinyin_are_told_from_characters() -> None:
 
 def test_only_the_beginning_of_a_long_query_counts() -> None:
     assert parse("力 " + "重" * 10_000).pieces == parse("力 " + "重" * (MAX_QUERY_CHARS - 2)).pieces
+    (signs,) = parse("㎠" * MAX_QUERY_CHARS).pieces
+    assert MAX_QUERY_UNITS - 4 < len(signs.whole.units) <= MAX_QUERY_UNITS
 
 
 @given(st.text(max_size=100) | st.text(alphabet="勾的 xian'\"重１\u0301", max_size=80))
@@ -73,7 +75,7 @@ def test_any_text_is_a_plan_of_pieces_that_can_be_found(text: str) -> None:
             assert row.units
             assert len(row.readings) <= sounds.MAX_READINGS
             assert all(sum(map(sounds.is_syllable, one.sounds)) >= MIN_SYLLABLES for one in row.readings)
-    assert sum(len(piece.whole.units) for piece in plan.pieces) <= 3 * MAX_QUERY_CHARS
+    assert sum(len(piece.whole.units) for piece in plan.pieces) <= MAX_QUERY_UNITS
 
 
 def test_a_scope_is_narrow_unless_it_is_widened() -> None:

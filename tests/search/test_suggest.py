@@ -83,5 +83,5 @@ def test_what_was_typed_wrongly_is_corrected(typed: str, meant: str | None) -> N
 
 
 def test_the_terms_of_the_subjects_can_be_suggested() -> None:
-    assert len(suggest.curriculum()) > 1000
-    assert "商高定理" in [term.text for term in suggest.completions("sgdl", suggest.curriculum())]
+    assert len(suggest.known()) > 1000
+    assert "商高定理" in [term.text for term in suggest.completions("sgdl", suggest.known())]

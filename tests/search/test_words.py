@@ -53,12 +53,12 @@ def folded(text: str) -> list[str]:
         ("勾股", ["勾", "股"]),
         ("ＡＢＣ　１２３", ["abc", "一", "百", "二", "十", "三"]),
         ("Photosynthesis", ["photosynthesis"]),
-        ("a²+b²=c²", ["a2", "b2", "c2"]),
-        ("5㎡", ["5m2"]),
+        ("a²+b²=c²", ["a", "平", "方", "加", "b", "平", "方", "等", "于", "c", "平", "方"]),
+        ("5㎡", ["五", "平", "方", "米"]),
         ("café cafe\u0301", ["café", "café"]),
         ("32页", ["三", "十", "二", "页"]),
         ("拋物線", ["抛", "物", "线"]),
-        ("x^2", ["x2"]),
+        ("x^2", ["x", "平", "方"]),
         ("3.14", ["三", "点", "一", "四"]),
         ("don't", ["don", "t"]),
         ("x_1", ["x", "一"]),
@@ -73,7 +73,15 @@ def test_text_folds_to_units(written: str, plain: list[str]) -> None:
 
 def test_units_know_their_place_in_the_original() -> None:
     text = "5㎡ cafe\u0301 ① 勾"
-    assert [text[unit.start : unit.end] for unit in words.units(text)] == ["5㎡", "cafe\u0301", "①", "勾"]
+    assert [text[unit.start : unit.end] for unit in words.units(text)] == [
+        "5",
+        "㎡",
+        "㎡",
+        "㎡",
+        "cafe\u0301",
+        "①",
+        "勾",
+    ]
 
 
 def test_words_are_cut_for_search_and_know_which_are_parts() -> None:
@@ -108,6 +116,15 @@ def test_offsets_are_in_order_inside_the_text_and_never_cut_a_character(text: st
 def test_whole_words_are_the_units_in_order(text: str) -> None:
     whole = [unit for word in words.cut(text) if not word.part for unit in words.unit_texts(word.text)]
     assert whole == folded(text)
+
+
+@given(texts)
+@patiently
+def test_a_text_taken_apart_at_once_is_the_same_units_and_words(text: str) -> None:
+    parts = words.parts(text)
+    assert list(map(words.Unit, parts.units, parts.starts, parts.ends)) == list(words.units(text))
+    assert parts.words == [word.text for word in words.cut(text)]
+    assert parts.whole == [word.text for word in words.cut(text) if not word.part]
 
 
 @given(texts)

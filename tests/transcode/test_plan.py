@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -6,7 +7,19 @@ from hypothesis import strategies as st
 
 from archive.model import AudioTrack, Probe, VideoTrack
 from transcode.ladder import HLS_SEGMENT_S, CopyRung, frame_rate_of
-from transcode.plan import PART_S, SOUND, Reading, Survey, Task, all_rungs, most_bytes, tasks_for, weight
+from transcode.plan import (
+    LIVE_PART_S,
+    PART_S,
+    SOUND,
+    Reading,
+    Survey,
+    Task,
+    all_rungs,
+    live_task,
+    most_bytes,
+    tasks_for,
+    weight,
+)
 
 SPOKEN = (AudioTrack(1, "aac", 1, 48000),)
 
@@ -42,6 +55,27 @@ def test_a_short_lesson_is_decoded_once() -> None:
 def test_another_view_keeps_nobody_waiting() -> None:
     tasks = tasks_for(*recording(camera(), camera(360, view="students"), minutes=9))
     assert {task.view for task in tasks if not task.is_urgent} == {"students"}
+
+
+@given(st.integers(1, 3 * 3600), st.sampled_from(["25/1", "30000/1001", "10/1"]))
+def test_what_is_made_of_a_lesson_that_goes_on_is_what_the_whole_one_needs(seconds: int, rate: str) -> None:
+    probe, survey = recording(camera(rate=rate), minutes=seconds / 60)
+    live = replace(survey, live=True)
+    tasks = named(tasks_for(probe, live), "240p")
+    assert all(task.is_urgent for task in tasks)
+    assert tasks[:-1] == [live_task(probe, n) for n in range(len(tasks) - 1)]
+    assert 0 < tasks[-1].pictures <= live_task(probe, 0).pictures
+    assert [task.start_s for task in tasks] == [n * LIVE_PART_S for n in range(len(tasks))]
+    larger = [task for task in tasks_for(probe, live) if "720p" in task.rungs]
+    assert (
+        larger == [task for task in tasks_for(probe, replace(survey, live=False)) if "720p" in task.rungs]
+        or seconds < 600
+    )
+    sounds = {task.name: task for task in tasks_for(probe, live) if not task.view}
+    assert [(name, task.is_urgent, task.rungs) for name, task in sounds.items()] == [
+        ("sound", True, ("audio",)),
+        ("sound-more", False, ("audio48", "opus")),
+    ]
 
 
 def test_what_cannot_be_entered_in_the_middle_is_one_part() -> None:
