@@ -158,6 +158,7 @@ def warm() -> None:
     """Load the dictionaries now (some 3 s of CPU), so that the first search need not wait. Safe from any thread."""
     sounds.readings(sounds.syllables("勾股dingli"))
     suggest.known()
+    sounds.meant_by_initials("ggdl")
 
 
 def _initials_of(whole: Sequence[str]) -> tuple[str, ...]:

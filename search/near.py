@@ -120,6 +120,8 @@ def places(needle: Heard, hay: Heard) -> Iterator[tuple[Stretch, float]]:
     if not needle.is_sure:
         return
     allowed = needle.edits_allowed
+    if not _may_be(needle, hay, allowed):
+        return
     border = 0
     for end, _ in _ends(needle.keys, hay.keys, allowed):
         if end <= border:
@@ -128,6 +130,13 @@ def places(needle: Heard, hay: Heard) -> Iterator[tuple[Stretch, float]]:
         if close >= (ENOUGH_OF_TWO if length == 2 else ENOUGH) and _is_likely(needle.units, hay.units[start:end]):
             yield (start, end), close
             border = end
+
+
+def _may_be(needle: Heard, hay: Heard, allowed: int) -> bool:
+    """Whether enough of the needle's keys and characters are anywhere in the hay: a hundredth of the time that a look takes."""
+    if sum(map({*hay.keys}.__contains__, needle.keys)) < len(needle.keys) - allowed:
+        return False
+    return sum(map({*hay.units}.__contains__, needle.units)) * UNITS_PER_EDIT >= len(needle.units)
 
 
 def _ends(needle: Sequence[str], hay: Sequence[str], allowed: int) -> list[tuple[int, int]]:

@@ -113,3 +113,16 @@ def test_places_are_apart_in_order_and_close(needle: str, hay: str) -> None:
         assert border <= first < last <= len(words.units(hay))
         assert near.ENOUGH <= close <= 1
         border = last
+
+
+@given(
+    st.text(alphabet="勾股定理沟谷丁你正弦玄", min_size=1, max_size=9),
+    st.text(alphabet="勾股定理沟谷丁你正弦玄", max_size=30),
+)
+@patiently
+def test_the_first_look_turns_nothing_down_that_is_there(needle: str, hay: str) -> None:
+    wanted, heard = row(needle), row(hay)
+    if not near._may_be(wanted, heard, wanted.edits_allowed):  # pyright: ignore[reportPrivateUsage]
+        near_by = [end for end, _ in near._ends(wanted.keys, heard.keys, wanted.edits_allowed)]  # pyright: ignore[reportPrivateUsage]
+        right = sum(unit in heard.units for unit in wanted.units)
+        assert not near_by or right * near.UNITS_PER_EDIT < len(wanted.units)
