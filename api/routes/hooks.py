@@ -17,7 +17,7 @@ from archive.settings import secret
 from ingest.recorder import object_named_in
 
 # Threads of their own: in a storm of events, viewers' requests must not wait for them.
-_LIMITER = anyio.CapacityLimiter(32)
+_LIMITER = anyio.CapacityLimiter(64)
 
 router = APIRouter(prefix="/hooks", tags=["对象存储"], responses=problems(401, 422, 503))
 
