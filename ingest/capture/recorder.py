@@ -37,6 +37,7 @@ _END_S = 5.0
 _TICK_S = 0.5
 _FIRST_AGAIN_S, _LONGEST_AGAIN_S = 1.0, 30.0
 _STATUS_EVERY_S = 2.0
+_RECEIPT_WITHIN_S = 120.0  # then the next start asks again
 _CLOCK_NOTED_MS = 2_000  # the header that we compare with has whole seconds
 
 
@@ -264,11 +265,17 @@ class Recorder:
         return said
 
     def _finish_sending(self) -> None:
-        """A manual recording's end: what is left goes out, as long as the line carries it."""
+        """A manual recording's end: what is left goes out, as long as the line carries it, and its receipts are waited for."""
+        sent_at: float | None = None
         while not self._stop.is_set():
-            waiting = [one for one in self.spool.all() if not one.state.sent]
-            if not waiting or self.uplink.trouble_zh:
+            recordings = self.spool.all()
+            if self.uplink.trouble_zh:
                 return
+            if all(one.state.sent for one in recordings):
+                sent_at = time.monotonic() if sent_at is None else sent_at
+                known = all(one.state.received_at or one.state.refused_zh for one in recordings)
+                if known or not self._config.server or time.monotonic() - sent_at > _RECEIPT_WITHIN_S:
+                    return
             self._tell("sending")
             self._wake.set()
             self._stop.wait(_TICK_S)

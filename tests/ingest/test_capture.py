@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -310,6 +311,40 @@ def test_nothing_is_sent_that_a_power_cut_could_still_take(
     spool.durable[recording.state.stem] = len(INIT + 80 * FRAGMENT)
     assert uplink.send_all()
     assert spool.all()[0].state.sent_bytes <= len(INIT + 80 * FRAGMENT)
+
+
+def test_a_receipt_counts_if_it_names_the_very_bytes(
+    tmp_path: Path, camera: Path, seaweed: LiveStore, incoming_bucket: str
+) -> None:
+    told: dict[str, str] = {"state": "receiving", "sha256": "", "reason_zh": ""}
+    asked: list[tuple[str, str | None]] = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["X-Huikan-Receipt"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    spool = Spool(tmp_path / "spool")
+    recording = recorded(spool)
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'"http://127.0.0.1:{server.server_port}"'
+        uplink = Uplink(config_of(tmp_path, camera, seaweed, server=url), spool)
+        uplink.send_all()
+        uplink.send_all()
+        told.update(state="received", sha256="0" * 64)
+        uplink.send_all()
+        assert [one.state.received_at for one in spool.all()] == [""]
+        told.update(sha256=recording.state.sha256)
+        uplink.send_all()
+        server.shutdown()
+    assert [bool(one.state.received_at) for one in spool.all()] == [True]
+    assert set(asked) == {("/api/receipt", recording.state.ticket)}
 
 
 def test_only_what_the_server_has_is_ever_removed(tmp_path: Path) -> None:
