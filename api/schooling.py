@@ -308,6 +308,7 @@ def bulk_send(
 
     from api.cli import catalog_of, settings
     from api.state import store_endpoint
+    from ingest.admission import OPERATOR, mark
     from ingest.bulk import Journal, send
     from ingest.runtime import open_store
 
@@ -322,7 +323,13 @@ def bulk_send(
 
         journal = Journal(_journal_of(table))
         for item, said in send(
-            planned.items, store, chosen.incoming_bucket, journal, has_room=has_room, wait=lambda: time.sleep(2)
+            planned.items,
+            store,
+            chosen.incoming_bucket,
+            journal,
+            marked=lambda key: mark(chosen, OPERATOR, key),
+            has_room=has_room,
+            wait=lambda: time.sleep(2),
         ):
             bar.advance(task, item.size_bytes)
             if said not in ("sent", "there"):

@@ -136,11 +136,13 @@ def send(
     bucket: str,
     journal: Journal,
     *,
+    marked: Callable[[str], dict[str, str]],
     has_room: Callable[[], bool],
     wait: Callable[[], None],
 ) -> Iterator[tuple[Item, str]]:
     """Yields each item with "sent", "there" (it was sent before) or what went wrong. Sidecars first, so that a lesson is named
-    from the start. `has_room` says whether the pipeline can take one more now; else `wait` is called."""
+    from the start. `marked` gives the metadata that says of a key's object who put it. `has_room` says whether the pipeline
+    can take one more now; else `wait` is called."""
     for item in items:
         if journal.has(item):
             yield item, "there"
@@ -148,7 +150,7 @@ def send(
         while not has_room():
             wait()
         try:
-            _send(item, store, bucket)
+            _send(item, store, bucket, marked)
         except HuikanError as error:
             yield item, error.reason_zh
             continue
@@ -173,7 +175,7 @@ def report(items: Sequence[Item], journal: Journal, catalog: Catalog) -> Iterato
             yield Line(item, "sent" if journal.has(item) else "waiting")
 
 
-def _send(item: Item, store: ObjectStore, bucket: str) -> None:
+def _send(item: Item, store: ObjectStore, bucket: str, marked: Callable[[str], dict[str, str]]) -> None:
     words = json.dumps(item.said, ensure_ascii=False).encode()
     store.put_bytes(bucket, f"{item.stem}.json", words, "application/json")
     for extension in sorted(SIDECAR_EXTENSIONS - {"json"}):
@@ -182,7 +184,7 @@ def _send(item: Item, store: ObjectStore, bucket: str) -> None:
             store.put_file(bucket, f"{item.stem}.{extension}", beside)
     there = store.stat(bucket, item.key)
     if there is None or there.size_bytes != item.size_bytes:  # else it was sent, and the journal's line was lost
-        store.put_file(bucket, item.key, item.path)
+        store.put_file(bucket, item.key, item.path, metadata=marked(item.key))
 
 
 def _read(sheet: Sheet, root: Path, school: str, found: Plan) -> None:

@@ -104,7 +104,8 @@ def sidecar_of(told: object, name: str) -> Sidecar:
     """The same for what is parsed already, a row of a bulk manifest for one."""
     if not isinstance(told, dict):
         raise Unreadable(name, "not a JSON object", f"说明文件的最外层不是对象。{_EXPECTED_ZH}")
-    fields: dict[str, Any] = {str(key).lower(): value for key, value in told.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    # A form that was left empty says nothing, as if the field were not there.
+    fields: dict[str, Any] = {str(key).lower(): value for key, value in told.items() if value != ""}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     try:
         read = SidecarFile.model_validate(fields)
     except ValidationError as error:

@@ -5,7 +5,7 @@ is known, or is not there, needs none.
 """
 
 from archive.errors import Unacceptable
-from archive.keys import IncomingKey
+from archive.keys import IncomingKey, LiveKey, is_piece
 from ingest.engine import FRESH, Runs
 from ingest.intake import take_in
 from ingest.runtime import Runtime
@@ -13,6 +13,8 @@ from ingest.runtime import Runtime
 
 def begin_hinted(runtime: Runtime, runs: Runs, key: str) -> None:
     """For a key that somebody says something was put at. Raises Unavailable."""
+    if is_piece(key):
+        return  # of a recording in the making: its manifest says when there is something to do
     found = runtime.store.stat(runtime.incoming, key)
     if found is None:
         return  # forged, or gone again
@@ -33,6 +35,8 @@ def begin(runtime: Runtime, runs: Runs, key: str, size_bytes: int) -> None:
 
 def is_judged_unread(key: str, size_bytes: int) -> bool:
     """Whether its name or its emptiness is all there is to know of it."""
+    if LiveKey.parse(key) is not None:
+        return False
     try:
         incoming = IncomingKey.parse(key)
     except Unacceptable:

@@ -8,6 +8,7 @@ import pytest
 from archive.errors import Unreadable
 from archive.store import ObjectStore
 from ingest import bulk
+from ingest.admission import OPERATOR, mark
 from ingest.intake import is_old, take_in
 from ingest.runtime import Runtime
 
@@ -77,11 +78,16 @@ def test_sending_goes_on_where_it_stopped_and_the_report_says_what_came_of_it(
     planned = bulk.plan(file, shelf, school="xinghuo")
     journal = shelf / "清单.csv.sent"
 
+    def mark_of(key: str) -> dict[str, str]:
+        return mark(runtime.settings, OPERATOR, key)
+
     def sent(has_room: Callable[[], bool] = lambda: True) -> list[str]:
         again = bulk.Journal(journal)
         return [
             said
-            for _, said in bulk.send(planned.items, runtime.store, incoming_bucket, again, has_room=has_room, wait=stop)
+            for _, said in bulk.send(
+                planned.items, runtime.store, incoming_bucket, again, marked=mark_of, has_room=has_room, wait=stop
+            )
         ]
 
     def stop() -> None:
@@ -93,6 +99,9 @@ def test_sending_goes_on_where_it_stopped_and_the_report_says_what_came_of_it(
     journal.write_bytes(journal.read_bytes() + b'{"key": "xing')  # the power went
     assert sent() == ["there", "there", "sent"]
     assert sent() == ["there"] * 3
+    there = runtime.store.stat(incoming_bucket, planned.items[0].key)
+    assert there is not None
+    assert there.metadata == mark_of(planned.items[0].key), "so that no machine's quota is used up by a shelf"
     assert take_in(runtime, planned.items[0].key).recording_id
     runtime.store.put_bytes(incoming_bucket, planned.items[1].key, b"")
     take_in(runtime, planned.items[1].key)
@@ -106,7 +115,9 @@ def test_sending_goes_on_where_it_stopped_and_the_report_says_what_came_of_it(
 def test_a_store_that_is_away_is_a_line_of_its_own_and_not_noted(shelf: Path) -> None:
     planned = bulk.plan(table(shelf, *GOOD), shelf, school="xinghuo")
     away, journal = ObjectStore("127.0.0.1:9", "a", "secret-secret"), bulk.Journal(shelf / "j")
-    sent = bulk.send(planned.items[:1], away, "incoming", journal, has_room=lambda: True, wait=lambda: None)
+    sent = bulk.send(
+        planned.items[:1], away, "incoming", journal, marked=lambda _: {}, has_room=lambda: True, wait=lambda: None
+    )
     assert ["暂时不可用" in said for _, said in sent] == [True]
     assert not journal.has(planned.items[0])
 

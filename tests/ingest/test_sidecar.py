@@ -112,3 +112,8 @@ def test_the_published_schema_is_the_one_that_is_checked() -> None:
     published = json.loads((Path(__file__).parents[2] / "docs" / "sidecar.schema.json").read_text(encoding="utf-8"))
     assert published == schema(), "run script/docs"
     assert set(published["properties"]) == set(SidecarFile.model_fields)
+
+
+def test_a_field_left_empty_says_nothing() -> None:
+    empty = b'{"title": "x", "view": "", "receipt": "", "programme": "", "consent": "", "starts_at": ""}'
+    assert read_sidecar(empty, "a.json") == Sidecar(title="x")
