@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archive.errors import Misconfigured, Unavailable
+from archive.errors import Misconfigured, Unavailable, Unreadable
 from archive.model import Slot
 from archive.store import ObjectStore
 from ingest.capture import recorder as recording_day
@@ -202,18 +203,25 @@ def test_after_kill_9_the_next_start_sends_what_was_whole(
 ) -> None:
     config = written(tmp_path, camera, seaweed)
     command = [sys.executable, "-m", "ingest.capture", "--config", str(config), "--for", "0.15"]
-    process = subprocess.Popen(command, cwd=ROOT)
     spool = tmp_path / "spool"
 
     def media() -> list[Path]:
         return list(spool.glob("*/recording.mp4"))
 
-    eventually(lambda: bool(media()) and media()[0].stat().st_size > 0, 30, "the first fragment")
-    eventually(lambda: probed(media()[0]).duration_ms > 2500, 60, "some seconds of recording")
-    tree = descendants(process.pid)
-    assert tree
-    process.kill()
-    process.wait()
+    def has_seconds() -> bool:
+        """A file's head alone has no length and is nothing yet."""
+        with suppress(IndexError, Unreadable):
+            return probed(media()[0]).duration_ms > 2500
+        return False
+
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        eventually(has_seconds, 60, "some seconds of recording")
+        tree = descendants(process.pid)
+        assert tree
+    finally:
+        process.kill()
+        process.wait()
     eventually(lambda: not alive(tree), 10, "the end of ffmpeg")
     subprocess.run([*command[:-1], "0.05"], cwd=ROOT, check=True, timeout=60)
     first = min(media(), key=lambda path: path.parent.name)

@@ -3,7 +3,7 @@ import subprocess
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -178,15 +178,19 @@ print([word.text for word in found[0]])
 
 
 @pytest.fixture(scope="module")
-def jieba_itself() -> "jieba.Tokenizer":
-    """jieba with our terms. What its initialize() does, less its cache file and its lines on stderr."""
+def jieba_itself() -> Iterator["jieba.Tokenizer"]:
+    """jieba with our terms, ours having learnt no others meanwhile. What its initialize() does, less its cache file and its
+    lines on stderr."""
+    learnt = words._learnt  # pyright: ignore[reportPrivateUsage]
+    words.learn(())
     cutter = jieba.Tokenizer()
     cutter.FREQ, cutter.total = cutter.gen_pfdict(cutter.get_dict_file())
     cutter.initialized = True
     for term in words.curriculum():
         if words.is_han(term) and not cutter.FREQ.get(term):
             cutter.add_word(term, words._TERM_FREQUENCY)  # pyright: ignore[reportPrivateUsage]
-    return cutter
+    yield cutter
+    words.learn(learnt)
 
 
 def cut_differently(cutter: "jieba.Tokenizer", texts: Iterable[str]) -> list[str]:
