@@ -4,6 +4,7 @@ Each part is a process as in a school: the server, the maker of the samples, the
 key). Works again on the same data directory: what is already there is found again, not taken in twice.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from archive.settings import Settings, secret
 from archive.timecode import clock_from_ms
 from archive.tool import Limits, run_tool, tied_to_us
 from ingest.recorder import RecorderKeys, issue
-from transcribe.weights import builtin_english_model
+from transcribe.weights import builtin_english_model, builtin_mandarin_model
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 _START_S = 60.0  # 3 s on an idle machine
@@ -111,9 +112,10 @@ def _server(settings: Settings) -> Generator[Serving]:
 def _demo_settings() -> dict[str, str]:
     """What suits a demonstration, each unless the environment says otherwise."""
     wanted = {"HUIKAN_STORE_PORT": "0", "HUIKAN_ENCODE_PRESET": "veryfast", "HUIKAN_LOG_FORMAT": "json"}
-    english = builtin_english_model()
-    if english is not None:  # the Chinese sample brings its captions, so this small model is enough
-        wanted["HUIKAN_SPEECH_MODEL"] = str(english)
+    mandarin, english = builtin_mandarin_model(), builtin_english_model()
+    if "HUIKAN_SPEECH_MODEL" not in os.environ:  # whoever names a model wants to see that one at work
+        wanted |= {"HUIKAN_SPEECH_MODEL": str(mandarin)} if mandarin else {}
+        wanted |= {"HUIKAN_SPEECH_MODEL_BY_LANGUAGE": json.dumps({"en": str(english)})} if english else {}
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 

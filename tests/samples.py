@@ -18,7 +18,7 @@ _CACHE = _ROOT / "tests" / ".cache"
 @pytest.fixture(scope="session")
 def maths_lesson() -> SampleRecording:
     """A Chinese maths lesson of 78 s with captions and metadata."""
-    return _cached(MATHS)
+    return _cached(MATHS, captions=True)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def tiny_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _cached(script: Script) -> SampleRecording:
+def _cached(script: Script, *, captions: bool = False) -> SampleRecording:
     """The sample from the cache; made when missing. Two test runs at once each make it, and one of them is kept."""
     home = _CACHE / f"samples-{_edition()}"
     whole = home / script.key.replace("/", "-")
@@ -46,7 +46,7 @@ def _cached(script: Script) -> SampleRecording:
         home.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=home, prefix="making-"))
         try:
-            make(script, scratch)
+            make(script, scratch, captions=captions)
             scratch.rename(whole)
         except OSError:
             if not whole.is_dir():  # otherwise another run was first, and its sample is as good

