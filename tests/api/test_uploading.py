@@ -29,6 +29,7 @@ from tests.api.test_player import served
 from tests.browser import chromium
 from tests.ingest.conftest import FakeEar
 from tests.live_store import LiveStore
+from tests.serving import eventually
 
 ASKED = {
     "school": "xinghuo",
@@ -39,6 +40,7 @@ ASKED = {
     "consent": True,
 }
 KEY = "xinghuo/301/20260901T080000.mp4"
+WAIT_MS = 30_000
 PIECE = 64 * 1024
 
 
@@ -250,7 +252,7 @@ class TestThePage:
     def page(self, desk: Desk, browser: Browser) -> Iterator[Page]:
         with served(desk.school.app) as url:
             context = browser.new_context(locale="zh-CN")
-            context.set_default_timeout(30_000)
+            context.set_default_timeout(WAIT_MS)
             opened = context.new_page()
             complaints: list[str] = []
             opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -284,8 +286,15 @@ class TestThePage:
                 route.continue_()
 
         page.route("**/media", line)
+        page.evaluate(  # what is said only until the next try is heard too
+            """() => {
+                window.told = [];
+                new MutationObserver(() => told.push(document.getElementById('said').textContent))
+                    .observe(document.getElementById('said'), { childList: true, characterData: true, subtree: true });
+            }"""
+        )
         self.fill(page, tmp_path / "我的课.mp4")
-        expect(page.locator("#said")).to_contain_text("网络断了")
+        page.wait_for_function("() => told.some(text => text.includes('网络断了'))")
         page.wait_for_function("() => document.getElementById('bar').value >= 400")
         deadline = time.monotonic() + 30
         while len(sent) < 5 and time.monotonic() < deadline:
@@ -295,9 +304,9 @@ class TestThePage:
         page.unroute("**/media")
         page.reload()
         self.fill(page, tmp_path / "我的课.mp4")
-        expect(page.locator("#said")).to_contain_text("正在校验")
-        assert desk.assemble() == 1
-        expect(page.locator("#said")).to_contain_text("已上传。")
+        expect(page.locator("#said")).to_contain_text("正在校验", timeout=WAIT_MS)
+        eventually(lambda: desk.assemble() == 1, 30, "the handing in")  # the page says so before it is heard
+        expect(page.locator("#said")).to_contain_text("已上传。", timeout=WAIT_MS)
         assert page.get_attribute("#said a", "href") == "/arrivals"
         assert desk.school.store.get_bytes("incoming", KEY) == data
         (upload,) = [desk.school.catalog.uploads.get(one) for one in _ids(desk)]
