@@ -75,7 +75,7 @@ def _every(seconds: float, stop: threading.Event, name: str, act: Callable[[], o
                 act()
             except (HuikanError, OSError) as error:
                 log.warning("will try again", what=name, reason=str(error))
-            except Exception:
+            except Exception:  # a gateway must not end for one file or one answer; what it was is in the log
                 log.exception("a gateway failed in a way nobody foresaw", what=name)
             stop.wait(seconds)
 

@@ -157,7 +157,7 @@ def _every(seconds: float, stop: threading.Event, name: str, act: Callable[[], o
                 act()
             except HuikanError as error:
                 log.warning("will try again", what=name, reason=str(error))
-            except Exception:
+            except Exception:  # a loop must not end for one lesson; what it was is in the log
                 log.exception("a loop failed in a way nobody foresaw", what=name)
             if stop.wait(seconds):
                 return

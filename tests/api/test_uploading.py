@@ -332,7 +332,7 @@ def test_parts_of_uploads_that_were_given_up_are_gone_after_a_day(desk: Desk, se
     now = datetime.now(UTC)
     assert tidy_uploads(desk.runtime) == 0
     assert [key for key, _ in store.abandoned("incoming", now + timedelta(hours=25))] == [KEY]
-    time.sleep(1.1)
+    time.sleep(1.1)  # the store counts in whole seconds
     settings = desk.school.settings.model_copy(update={"abandoned_upload_h": 1e-9})
     later = Runtime(settings, desk.runtime.catalog, store, desk.runtime.index, FakeEar())
     assert tidy_uploads(later) == 2

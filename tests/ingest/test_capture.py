@@ -275,7 +275,7 @@ def test_a_stream_is_captured_over_rtmp(tmp_path: Path, camera: Path) -> None:
             ended = recording_day.capture(argv, spool, recording, lambda: False)
             if recording.size_bytes:
                 break
-            time.sleep(0.1)
+            time.sleep(0.1)  # the other ffmpeg is not there yet, and nothing tells when it is
         assert ended == "ended"
         assert probed(recording.media).duration_ms > 9_000
     finally:
